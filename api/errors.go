@@ -80,6 +80,7 @@ var problems = []problem{
 	{errMethod, 405, "method_not_allowed", "This method does not exist here", "See the Allow header.", 0},
 	{ticket.ErrScanned, 409, "already_scanned", "Another user has scanned this code", "Load a new code on the page.", 0},
 	{ticket.ErrScanRequired, 409, "scan_required", "The code has to be scanned first", "Scan, let the user choose the number, then confirm.", 0},
+	{ticket.ErrCodeStale, 409, "code_stale", "This code is not fresh any more", "Scan the code again, on the screen that shows it now: it changes every few seconds, and a photo of it does not work.", 0},
 	{ticket.ErrClosed, 409, "ticket_closed", "This ticket does not accept this call any more", "Load a new code on the page.", 0},
 	{ticket.ErrNotConfirmed, 409, "not_confirmed", "This ticket is not confirmed, or has another seq", "Send the seq of the confirmed view.", 0},
 	{ticket.ErrExpired, 410, "ticket_expired", "This ticket has expired", "Load a new code on the page.", 0},

@@ -50,6 +50,7 @@ type Landing struct {
 	Brand  Brand
 	QR     bool // the page has the QR code: a computer opens it for a device
 	Ticket string
+	Frame  string // of the living code that opened the page; "" for none
 	Apps   string // names of the apps that scan the code
 	In     string // the app that has opened the page and cannot log in here; "" for none
 	Links  []Link // ways to go on, on this phone

@@ -19,6 +19,7 @@ type Created struct {
 	Secret    ticket.Secret
 	ExpiresIn time.Duration
 	MatchCode string // "" if the client has no number matching
+	FrameKey  []byte // of the living code; nil if the client has none
 }
 
 // Create creates a ticket. A ticket.ErrOverloaded is ErrAuditStalled; every other error
@@ -58,6 +59,9 @@ func (h *Hub) Create(ctx context.Context, r ticket.Request) (Created, error) {
 			if m.MatchCode, _, err = keys.MatchNumbers(m.Ticket); err != nil {
 				return Created{}, err
 			}
+		}
+		if m.FrameKey, err = keys.FrameKey(m.Ticket); err != nil {
+			return Created{}, err
 		}
 		h.audit.change(&slot, m.Ticket, netip.Addr{})
 		return m, nil

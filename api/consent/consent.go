@@ -62,7 +62,7 @@ func (h *Handlers) Return(c echo.Context, p *provider.Provider, r visit.Return) 
 		return h.Render(c, http.StatusOK, "weblogin.html", frontend.WebLoginResult{})
 	}
 	call, err := h.gate.RunCall(c, &gate.Admission{PhoneCall: hub.PhoneCall{Action: ticket.Scan, Ticket: r.Ticket, Provider: p.ID},
-		Exchanger: r.Redirector(p), Code: r.Code, Client: r.Client, Visit: h.Visits.Credential(p, r).Visit})
+		Exchanger: r.Redirector(p), Code: r.Code, Client: r.Client, Visit: h.Visits.Credential(p, r).Visit, FrameChecked: r.Fresh})
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,11 @@ func (h *Handlers) Landing(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	page := frontend.Landing{Ticket: string(id), QR: onDesktop(cfg, t, c.Request().UserAgent())}
+	frame := c.QueryParam("f")
+	if !ticket.IsFrame(frame) {
+		frame = ""
+	}
+	page := frontend.Landing{Ticket: string(id), Frame: frame, QR: onDesktop(cfg, t, c.Request().UserAgent())}
 	if t.ID == "" || !site.LinkLogin {
 		return h.Render(c, http.StatusOK, "landing.html", h.describeApps(c, page, site))
 	}
@@ -47,6 +51,10 @@ func (h *Handlers) Landing(c echo.Context) error {
 			return c.Redirect(http.StatusSeeOther, "/s/"+string(id)+"/consent")
 		}
 		if p, v := h.way(c, site, t); p != nil {
+			if err := h.gate.CheckFrame(t, site, frame); err != nil {
+				return h.gate.AuditRefusal("open", t, c, err)
+			}
+			v.Fresh = true
 			return h.leave(c, p, v)
 		}
 	}
@@ -134,7 +142,7 @@ func (h *Handlers) describeApps(c echo.Context, page frontend.Landing, site *cli
 		}
 		return page // an app's browser opens no other app
 	}
-	page.Links = h.links(cfg, site, ticket.ID(page.Ticket), agent, lang)
+	page.Links = h.links(cfg, site, page, agent, lang)
 	return page
 }
 
@@ -167,21 +175,25 @@ func BrandOf(site *client.Client, name string) frontend.Brand {
 
 // links returns the ways to go on from a browser that belongs to no app: into an app, or
 // to the page of a provider.
-func (h *Handlers) links(cfg *gate.Config, site *client.Client, id ticket.ID, agent, lang string) (links []frontend.Link) {
+func (h *Handlers) links(cfg *gate.Config, site *client.Client, page frontend.Landing, agent, lang string) (links []frontend.Link) {
+	id, from := ticket.ID(page.Ticket), ""
+	if page.Frame != "" {
+		from = "&f=" + page.Frame
+	}
 	phone := isPhone(agent)
 	for _, p := range cfg.MethodsOf(site.ID).Listed {
 		if !site.AllowsProvider(p.ID) {
 			continue
 		}
 		if p.Launch != "" && phone {
-			to := strings.ReplaceAll(p.Launch, "{ticket}", string(id))
+			to := gate.LinkTo(p.Launch, id, page.Frame)
 			links = append(links, frontend.Link{URL: template.URL(to), Text: h.Messages.Fill(lang, "landing", "open", "app", h.nameOf(p, p.Label, lang))})
 		} else if p.Redirect != nil && site.LinkLogin && !p.DesktopPage {
-			to := template.URL("/s/" + string(id) + "?by=" + p.ID)
+			to := template.URL("/s/" + string(id) + "?by=" + p.ID + from)
 			links = append(links, frontend.Link{URL: to, Text: h.Messages.Fill(lang, "landing", "connect", "app", h.nameOf(p, p.Label, lang))})
 		}
 	}
-	if to := cfg.LaunchURLOf(site, id); to != "" && phone && !slices.ContainsFunc(links, func(l frontend.Link) bool { return string(l.URL) == to }) {
+	if to := cfg.LaunchURLOf(site, id, page.Frame); to != "" && phone && !slices.ContainsFunc(links, func(l frontend.Link) bool { return string(l.URL) == to }) {
 		links = append(links, frontend.Link{URL: template.URL(to), Text: h.Messages.Fill(lang, "landing", "openApp")})
 	}
 	return links

@@ -33,6 +33,11 @@ type Admission struct {
 	PhoneCode string
 	// Notice means that the user of a confirm allows a message about the login.
 	Notice bool
+	// Frame is what the phone read of a living code; "" for none.
+	Frame string
+	// FrameChecked: the browser opened the link with a good frame, and the hub has kept that
+	// while the user was at the provider's page.
+	FrameChecked bool
 
 	gate    *Gate
 	cfg     *Config
@@ -100,6 +105,22 @@ func (g *Gate) RequireKnownAddress(client *client.Client, from request.Addr) err
 			"client", client.ID)
 	})
 	return fmt.Errorf("the address is hidden: %w", ticket.ErrAddressMismatch)
+}
+
+// checkFrame refuses a phone that has not just read the ticket's living code. A reject ends
+// a login, and the waiting browser itself reads no code.
+func (a *Admission) checkFrame(call *hub.Call, site *client.Client) error {
+	if a.Action == ticket.Reject || a.SameBrowser || a.FrameChecked {
+		return nil
+	}
+	return a.gate.Hub.Keys().CheckFrame(call.Current(), a.Frame, call.Now(), site.FrameWindow())
+}
+
+// CheckFrame refuses a browser that has not just read the ticket's living code, before it
+// goes to a provider's page.
+func (g *Gate) CheckFrame(t ticket.Ticket, site *client.Client, frame string) error {
+	now := t.Deadline.Add(-g.Hub.Remaining(t))
+	return g.Hub.Keys().CheckFrame(t, frame, now, site.FrameWindow())
 }
 
 // exchange asks the provider for the user and counts the call of this user.
@@ -184,6 +205,9 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 		return nil, err
 	}
 	if err := call.Precheck(); err != nil {
+		return nil, err
+	}
+	if err := a.checkFrame(call, client); err != nil {
 		return nil, err
 	}
 	// The exchange consumes the code: a phone that disconnects must not end it.

@@ -97,6 +97,9 @@ func (g *Gate) RunScan(ctx context.Context, c echo.Context, p *provider.Provider
 	if err = call.Precheck(); err != nil {
 		return nil, err
 	}
+	if err = a.checkFrame(call, client); err != nil {
+		return nil, err
+	}
 	if by, err = a.identify(ctx, p, s); err != nil {
 		return nil, err
 	}

@@ -56,8 +56,9 @@ func (cfg *Config) MethodsOf(client string) LoginMethods {
 
 // LaunchURLOf returns the link that opens the app of the client's logins on the
 // phone that shows the page: the mini-program, the own app by the URL of its QR
-// code, or the sandbox's phone; "" if there is none.
-func (cfg *Config) LaunchURLOf(site *client.Client, id ticket.ID) string {
+// code, or the sandbox's phone; "" if there is none. frame is that of a living code, "" for
+// none, or FramePlace for the page to fill in.
+func (cfg *Config) LaunchURLOf(site *client.Client, id ticket.ID, frame string) string {
 	methods := cfg.MethodsOf(site.ID)
 	link := ""
 	switch {
@@ -67,7 +68,22 @@ func (cfg *Config) LaunchURLOf(site *client.Client, id ticket.ID) string {
 	case cfg.Sandbox || !strings.HasPrefix(methods.QR, cfg.publicURL+"/s/") && cfg.PicturesOf(site.ID) == nil:
 		link = methods.QR
 	}
-	return strings.ReplaceAll(link, "{ticket}", string(id))
+	return LinkTo(link, id, frame)
+}
+
+// FramePlace is the placeholder of a living code's frame in a link.
+const FramePlace = "{frame}"
+
+// LinkTo fills the ticket, and the frame of its living code if it has one, into a link with
+// the placeholder {ticket}. In an app's link the ticket is the end of an encoded query.
+func LinkTo(link string, id ticket.ID, frame string) string {
+	to := string(id)
+	if frame != "" && strings.HasPrefix(link, "http") {
+		to += "?f=" + frame
+	} else if frame != "" {
+		to += "%26f%3D" + frame
+	}
+	return strings.ReplaceAll(link, "{ticket}", to)
 }
 
 // ScanWith returns the kinds of the providers whose app scans the client's code, in

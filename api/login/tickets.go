@@ -1,6 +1,7 @@
 package login
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"loginhub/api/gate"
 	"loginhub/api/request"
+	"loginhub/hub"
 	"loginhub/hub/client"
 	"loginhub/hub/ticket"
 )
@@ -25,11 +27,36 @@ type createTicketResponse struct {
 	QRURL     string       `json:"qr_url"`
 	QRImage   string       `json:"qr_image"`
 	MatchCode string       `json:"match_code,omitempty"`
-	LaunchURL string       `json:"launch_url,omitempty"`
-	ScanWith  []string     `json:"scan_with"`
-	Branding  *branding    `json:"branding,omitempty"`
+	living
+	LaunchURL string    `json:"launch_url,omitempty"`
+	ScanWith  []string  `json:"scan_with"`
+	Branding  *branding `json:"branding,omitempty"`
 	// PictureHosts are the only hosts from which a page loads a verified user's picture.
 	PictureHosts []string `json:"picture_hosts,omitempty"`
+}
+
+// living is what a page needs to draw a living code, in base64url and seconds; empty if the
+// client has none.
+type living struct {
+	FrameKey    string `json:"frame_key,omitempty"`
+	FrameStep   int64  `json:"frame_step,omitempty"`
+	FrameWindow int64  `json:"frame_window,omitempty"`
+}
+
+// livingOf returns how to draw the code of a new ticket.
+func livingOf(site *client.Client, created hub.Created) living {
+	if created.FrameKey == nil {
+		return living{}
+	}
+	return living{base64.RawURLEncoding.EncodeToString(created.FrameKey), int64(created.Ticket.FrameStep), int64(site.FrameWindow() / time.Second)}
+}
+
+// framePlace returns what stands for the frame in the link of a new ticket.
+func framePlace(created hub.Created) string {
+	if created.FrameKey == nil {
+		return ""
+	}
+	return gate.FramePlace
 }
 
 // branding is the look of a client, for a page that shows its own.
@@ -110,8 +137,8 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 	return c.JSON(http.StatusCreated, createTicketResponse{
 		Ticket: created.Ticket.ID, Secret: created.Secret.Reveal(), State: created.Ticket.State, Seq: created.Ticket.Seq,
 		ExpiresIn: ticket.Seconds(created.ExpiresIn), QRURL: qrText(cfg, client.ID, created.Ticket.ID),
-		QRImage: qrImage(cfg, client.ID, created.Ticket.ID), MatchCode: created.MatchCode,
-		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID), ScanWith: cfg.ScanWith(client), Branding: brandingOf(client),
+		QRImage: qrImage(cfg, client.ID, created.Ticket.ID), MatchCode: created.MatchCode, living: livingOf(client, created),
+		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID, framePlace(created)), ScanWith: cfg.ScanWith(client), Branding: brandingOf(client),
 		PictureHosts: cfg.PictureHosts(client)})
 }
 

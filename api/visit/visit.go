@@ -51,6 +51,9 @@ type Visit struct {
 	// one that waits, and its return confirms.
 	Consent bool `json:"consent,omitempty"`
 	InApp   bool `json:"in_app,omitempty"` // by Access.InApp, not Access.Redirect
+	// Fresh: the frame of the ticket's living code was good when the browser opened the link.
+	// How long the user then takes at the provider does not matter.
+	Fresh bool `json:"fresh,omitempty"`
 	// Continue: no other window waits. After the confirm this one goes on to the site.
 	Continue bool `json:"continue,omitempty"`
 }

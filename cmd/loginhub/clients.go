@@ -40,6 +40,9 @@ type clientEntry struct {
 	Delivery       string   `yaml:"delivery"`
 	Encryption     string   `yaml:"token_encryption"`
 
+	LivingCode       string `yaml:"living_code"`
+	LivingCodeWindow string `yaml:"living_code_window"`
+
 	Branding *brandingEntry `yaml:"branding"`
 	Events   *eventsEntry   `yaml:"events"`
 
@@ -92,6 +95,7 @@ func (l label) check() error {
 }
 
 var clientFields = []string{"id", "label", "origins", "providers", "subject", "number_matching", "token_ttl", "address_mismatch", "subject_map", "phone_number", "delivery", "token_encryption", "branding", "events",
+	"living_code", "living_code_window",
 	"qr", "wechat", "wechat_web", "app", "login_notice"}
 
 // clientsConfig is what the clients file configures.
@@ -190,6 +194,9 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 		return err
 	}
 	if err := entry.OpenID.apply(site, c.read, !strings.HasPrefix(c.PublicURL, "https://")); err != nil {
+		return err
+	}
+	if err := c.applyLivingCode(site, entry, own); err != nil {
 		return err
 	}
 	if site.OpenID() && c.RecordVersion == 1 {

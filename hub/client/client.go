@@ -4,6 +4,7 @@
 package client
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -41,6 +42,10 @@ type Client struct {
 	PhoneNumber string
 
 	LoginNotice *LoginNotice // message to the user after a confirm; nil: none
+	// LivingCode is how long one frame of a changing QR code lasts, in whole seconds; 0: the
+	// code does not change. LivingCodeWindow is how long a phone may use a frame after that; 0:
+	// DefaultLivingCodeWindow.
+	LivingCode, LivingCodeWindow time.Duration
 
 	// Delivery says what the waiting page gets: DeliveryToken, or DeliveryCode.
 	Delivery string
@@ -137,6 +142,15 @@ const (
 	EncryptionPage    = "page" // the page decides; "" too
 	EncryptionRequire = "require"
 )
+
+// DefaultLivingCodeWindow is long enough for a mini-program that WeChat has to load first.
+const DefaultLivingCodeWindow = 20 * time.Second
+
+// FrameWindow returns how long a phone may use a frame of a living code after its step. It
+// also holds for tickets from before a reload, whose client has no living code any more.
+func (c *Client) FrameWindow() time.Duration {
+	return cmp.Or(c.LivingCodeWindow, DefaultLivingCodeWindow)
+}
 
 // Values of Client.PhoneNumber.
 const (

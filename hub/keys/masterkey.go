@@ -101,6 +101,9 @@ func (m MasterKey) Match() []byte { return m.derive("match", 32) }
 // Code returns the HMAC key of authorization codes.
 func (m MasterKey) Code() []byte { return m.derive("code", 32) }
 
+// Frame returns the HMAC key of living codes.
+func (m MasterKey) Frame() []byte { return m.derive("frame", 32) }
+
 // Request returns the XChaCha20-Poly1305 key of authorization requests that wait in a
 // browser or at a site.
 func (m MasterKey) Request() []byte { return m.derive("request", 32) }

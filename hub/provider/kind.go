@@ -33,6 +33,9 @@ type Kind struct {
 	// QR is the value of LOGINHUB_QR with which the provider draws the QR codes
 	// (Access.Pictures), with Env.Pictures; "" if it draws none.
 	QR string
+	// ByEvents means that the provider learns of scans by notifications (Access.Events): only a
+	// code that it draws itself leads to it.
+	ByEvents bool
 	// PhoneNumber means that the provider gives phone numbers (Access.Phone).
 	PhoneNumber bool
 	// MessageField checks a field of a message's template and its text. nil: the provider

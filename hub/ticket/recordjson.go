@@ -34,6 +34,7 @@ func appendRecord(b []byte, t *Ticket) ([]byte, error) {
 	if t.NumberMatching {
 		b = append(b, `,"match":true`...)
 	}
+	b = appendNumber(b, `,"frame_step":`, int64(t.FrameStep))
 	if t.Reason != 0 {
 		b = appendString(append(b, `,"reason":`...), t.Reason.String())
 	}
@@ -191,6 +192,11 @@ func (r *recordReader) ticket() (t Ticket) {
 	t.Browser = r.optional(`,"browser":`)
 	t.OS = r.optional(`,"os":`)
 	t.NumberMatching = r.take(`,"match":true`)
+	if r.take(`,"frame_step":`) {
+		n := r.number()
+		t.FrameStep = uint8(n)
+		r.check(int64(t.FrameStep) == n)
+	}
 	if text := r.optional(`,"reason":`); text != "" {
 		r.check(t.Reason.UnmarshalText([]byte(text)) == nil)
 	}

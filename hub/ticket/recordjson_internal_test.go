@@ -15,7 +15,7 @@ import (
 // with characters that are escaped.
 func recordsOfLogins(t testing.TB) (all []Ticket) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 5e6, time.UTC)
-	site := &client.Client{ID: "demo", NumberMatching: true}
+	site := &client.Client{ID: "demo", NumberMatching: true, LivingCode: 2 * time.Second}
 	for _, name := range []string{"小明", "a<b> \"\\\u2028\x01&"} {
 		for _, from := range []Request{{Client: site}, {Client: site, Nonce: name, Address: netip.MustParseAddr("2001:db8::1"),
 			Origin: "https://www.example.com", Browser: "Chrome 150", OS: "Windows", PageKey: &PageKey{1, 2, 3}}} {

@@ -73,6 +73,7 @@ type Key struct {
 	Match   []byte // HMAC key of number matching
 	Code    []byte // HMAC key of authorization codes
 	Request []byte // XChaCha20-Poly1305 key of values outside of the hub, 32 bytes
+	Frame   []byte // HMAC key of living codes
 
 	aead cipher.AEAD // of Encrypt
 }

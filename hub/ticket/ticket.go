@@ -76,7 +76,10 @@ type Ticket struct {
 	Browser        string     `json:"browser,omitempty"`
 	OS             string     `json:"os,omitempty"`
 	NumberMatching bool       `json:"match,omitempty"` // of the client, when the ticket was created
-	Reason         Reason     `json:"reason,omitempty"`
+	// FrameStep is how many seconds a frame of the living code lasts; 0: an ordinary code. It
+	// is the client's when the ticket was created.
+	FrameStep uint8  `json:"frame_step,omitempty"`
+	Reason    Reason `json:"reason,omitempty"`
 	// SignKey is the tag of the key that signs the token, fixed by the confirm; 0 is Key's
 	// Ed25519 key. It is a number to save memory.
 	SignKey   uint32            `json:"sign,omitempty"`
@@ -127,6 +130,7 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 		Browser: provider.CleanText(r.Browser, maxAgent), OS: provider.CleanText(r.OS, maxAgent),
 		NumberMatching: r.Client.NumberMatching && !(device && r.Client.NumbersByDefault), Key: key,
 		CreatedAt: Instant(now.UnixMilli()), State: Pending, Seq: 1, Deadline: now.Add(ttl), Grant: r.Grant, PageKey: r.PageKey,
+		FrameStep: uint8(r.Client.LivingCode / time.Second),
 	}
 }
 

@@ -21,7 +21,7 @@ func Account() provider.Kind {
 	return provider.Kind{
 		Name: "wechat_mp", Label: provider.Label{ZH: "微信", EN: "WeChat"},
 		Token:   accountForm("wechat_mp"),
-		ByPhone: true, PublicURL: true, QR: "wechat_mp", Calls: "wechat",
+		ByPhone: true, PublicURL: true, QR: "wechat_mp", ByEvents: true, Calls: "wechat",
 		InAgent: IsAgent,
 		Read:    readAccount,
 	}
