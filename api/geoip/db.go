@@ -27,7 +27,8 @@ type DB struct {
 	current atomic.Pointer[maxminddb.Reader]
 
 	// Used by Reload only.
-	read os.FileInfo // of the file at the last attempt to read it; nil: it was missing
+	used os.FileInfo // of the file in use
+	read os.FileInfo // at the last attempt to read it; nil: it was missing
 	seen os.FileInfo // at the last Reload
 }
 
@@ -40,9 +41,9 @@ func Open(path string) (*DB, error) {
 	return db, nil
 }
 
-// Reload reads the file again if it has changed, or always if force is true. A change must be the same in
-// two calls, so that a half-written file is not read. On an error the former database stays in use, and the same
-// file is read again only if force is true. It must not be called concurrently. Reload of a nil DB does nothing.
+// Reload reads the file again if it has changed. A change must be the same in two calls, so that a half-written file
+// is not read. On an error the former database stays in use, and the same file is not read again. With force neither
+// holds. It must not be called concurrently. Reload of a nil DB does nothing.
 func (db *DB) Reload(force bool) (reloaded bool, err error) {
 	if db == nil {
 		return false, nil
@@ -53,7 +54,7 @@ func (db *DB) Reload(force bool) (reloaded bool, err error) {
 	}
 	before := db.seen
 	db.seen = now
-	if !force && (sameFile(now, db.read) || !sameFile(now, before)) {
+	if now != nil && sameFile(now, db.used) || !force && (sameFile(now, db.read) || !sameFile(now, before)) {
 		return false, nil
 	}
 	db.read = now
@@ -62,6 +63,7 @@ func (db *DB) Reload(force bool) (reloaded bool, err error) {
 		return false, err
 	}
 	db.current.Store(reader)
+	db.used = now
 	return true, nil
 }
 

@@ -162,6 +162,7 @@ func TestReload(t *testing.T) {
 		}
 	}
 	step(false, false, false, "CN") // unchanged
+	step(true, false, false, "CN")
 	write("FR")
 	step(false, false, false, "CN") // may still be written
 	step(false, true, false, "FR")
