@@ -21,12 +21,12 @@ func (c *Config) openPlaces() (*geoip.DB, error) {
 }
 
 // placesWarnings warns of an old database.
-func (s *settings) placesWarnings(now time.Time) []string {
-	if s.places == nil || now.Sub(s.places.Built()) < oldPlaces {
+func placesWarnings(places *geoip.DB, now time.Time) []string {
+	if places == nil || now.Sub(places.Built()) < oldPlaces {
 		return nil
 	}
 	return []string{fmt.Sprintf("LOGINHUB_GEOIP_FILE: the database was made on %s, and addresses have moved since; download a new one, and do so every month (deploy/README.md)",
-		s.places.Built().UTC().Format(time.DateOnly))}
+		places.Built().UTC().Format(time.DateOnly))}
 }
 
 // reloadPlaces reads the GeoIP database again if it has changed, or always if force is true.

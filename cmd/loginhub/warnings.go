@@ -49,7 +49,7 @@ func (s *settings) warnings(now time.Time) []string {
 		texts = append(texts, fmt.Sprintf("LOGINHUB_AUDIT_FILE: the folder %s does not exist or cannot be read, and without it no node starts; "+
 			"make it, with the node's user as its owner (the systemd unit makes /var/log/loginhub)", filepath.Dir(s.AuditFile)))
 	}
-	texts = append(texts, s.placesWarnings(now)...)
+	texts = append(texts, placesWarnings(s.places, now)...)
 	texts = append(texts, s.insecureOrigins()...)
 	texts = append(texts, s.durationWarnings()...)
 	for _, c := range s.certificates() {
