@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -110,11 +109,11 @@ func (b *bench) startNodes(ctx context.Context, s *cluster, nodes int, url strin
 	rand.Read(key[:])
 	for i := range nodes {
 		public, admin := freePort(), freePort()
-		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil, append(slices.Clip(settings),
-			"LOGINHUB_LISTEN="+public, "LOGINHUB_ADMIN_LISTEN="+admin, "LOGINHUB_PUBLIC_URL=http://login.test",
-			"LOGINHUB_REDIS_URL="+url, "LOGINHUB_KEYS="+base64.RawURLEncoding.EncodeToString(key[:]),
-			"LOGINHUB_TICKET_TTL="+ticketTTL.String(), "LOGINHUB_RATE_LIMIT=0", "LOGINHUB_DRAIN=0s",
-			"LOGINHUB_MAX_SOCKETS=1000000", "LOGINHUB_LOG="+b.Log)...)
+		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil, append([]string{
+			"LOGINHUB_LISTEN=" + public, "LOGINHUB_ADMIN_LISTEN=" + admin, "LOGINHUB_PUBLIC_URL=http://login.test",
+			"LOGINHUB_REDIS_URL=" + url, "LOGINHUB_KEYS=" + base64.RawURLEncoding.EncodeToString(key[:]),
+			"LOGINHUB_TICKET_TTL=" + ticketTTL.String(), "LOGINHUB_RATE_LIMIT=0", "LOGINHUB_DRAIN=0s",
+			"LOGINHUB_MAX_SOCKETS=1000000", "LOGINHUB_LOG=" + b.Log}, settings...)...)
 		if err != nil {
 			return err
 		}

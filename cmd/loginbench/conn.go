@@ -28,6 +28,7 @@ type target struct {
 	url     *url.URL
 	sources int           // number of local addresses to dial from; 0: the system chooses
 	turn    *atomic.Int64 // index of the next source
+	header  string        // lines of every request
 
 	mu   sync.Mutex
 	free []*conn // most recently used last
@@ -110,7 +111,7 @@ func (d *target) exchange(ctx context.Context, path, header, mediaType, body str
 		method = "POST"
 		header += fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n", mediaType, len(body))
 	}
-	request := method + " " + path + " HTTP/1.1\r\nHost: " + d.url.Host + "\r\n" + header + "\r\n" + body
+	request := method + " " + path + " HTTP/1.1\r\nHost: " + d.url.Host + "\r\n" + d.header + header + "\r\n" + body
 	sent = time.Now()
 	l.SetDeadline(sent.Add(callLimit))
 	resp, err = l.roundTrip(request)

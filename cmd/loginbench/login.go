@@ -16,10 +16,10 @@ type login struct {
 	user     string
 	wechat   fakeWeChat
 
-	sent       time.Time // before the first byte of the confirm
-	pushed     time.Time // the token frame was read
-	seq        int64
-	redirectTo string // where the browser of an OpenID login goes
+	extra  string    // further members of a call, each after a comma
+	sent   time.Time // before the first byte of the confirm
+	pushed time.Time // the token frame was read
+	got    view      // that view
 }
 
 // code returns a fresh one-time code of WeChat or the sandbox.
@@ -32,7 +32,7 @@ func (l *login) code() string {
 
 func (l *login) tell(ctx context.Context, what string) (time.Time, error) {
 	status, answer, sent, err := l.phone.call(ctx, l.page.path(what), "",
-		`{"provider":"`+l.provider+`","code":"`+l.code()+`"}`)
+		`{"provider":"`+l.provider+`","code":"`+l.code()+`"`+l.extra+`}`)
 	if err == nil && status != 200 {
 		err = fmt.Errorf("%s: %d %.200s", what, status, answer)
 	}
@@ -61,16 +61,16 @@ func (l *login) scan(ctx context.Context) (err error) {
 	return err
 }
 
-// confirm sends the confirm and waits for the token on the page. It sets sent
-// and pushed.
+// confirm sends the confirm and waits for the token on the page. It sets sent,
+// pushed and got.
 func (l *login) confirm(ctx context.Context) error {
 	heard := make(chan error, 1)
 	go func() { // ends with the view, or with the page's deadline
 		l.page.line.SetDeadline(time.Now().Add(callLimit))
 		v, err := l.page.await("confirmed")
-		l.pushed, l.seq, l.redirectTo = v.at, v.Seq, v.RedirectTo
-		if err == nil && v.Token == "" && v.RedirectTo == "" {
-			err = fmt.Errorf("confirmed without a token")
+		l.pushed, l.got = v.at, v
+		if err == nil && v.Token == "" && v.RedirectTo == "" && v.Code == "" {
+			err = errNoDelivery
 		}
 		heard <- err
 	}()
@@ -88,7 +88,7 @@ func (l *login) confirm(ctx context.Context) error {
 // finish acknowledges the token and waits for the consumed view.
 func (l *login) finish() error {
 	defer l.page.drop()
-	if err := l.page.ack(l.seq); err != nil {
+	if err := l.page.ack(l.got.Seq); err != nil {
 		return err
 	}
 	if _, err := l.page.await("consumed"); err != nil {

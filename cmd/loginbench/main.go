@@ -53,6 +53,7 @@ type commands struct {
 	Peers    peersScenario    `cmd:"" help:"push, and the same through nginx with nchan, in one run."`
 	Floor    floorScenario    `cmd:"" help:"attach, logins and push, and the same on a bare hub of the same libraries, in turns: the ratio."`
 	OAuth    oauthScenario    `cmd:"" name:"oauth" help:"Whole logins: plain, with OpenID Connect's code flow, and with the device grant, in turns on the same nodes."`
+	Options  optionsScenario  `cmd:"" name:"options" help:"Whole logins with each option of clients and nodes, in turns: what it costs beyond a plain one."`
 	Devices  devicesScenario  `cmd:"" help:"Confirm to token of golang.org/x/oauth2's device flow, unchanged, with held polls and without, in one run."`
 	Bare     bareCommand      `cmd:"" hidden:""`
 }

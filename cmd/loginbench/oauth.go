@@ -48,7 +48,7 @@ func (c *oauthScenario) measure(ctx context.Context, b *bench) ([]result, error)
 	values := make([][]result, len(kinds))
 	for range c.Rounds {
 		for i, kind := range kinds {
-			r, err := c.one(ctx, b, s, kind.whole)
+			r, err := wholeLogins(ctx, b, s, c.Count, kind.whole)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", kind.name, err)
 			}
@@ -62,25 +62,28 @@ func (c *oauthScenario) measure(ctx context.Context, b *bench) ([]result, error)
 	return all, nil
 }
 
-// one measures one kind once. whole returns the time from the confirm to the token.
-func (c *oauthScenario) one(ctx context.Context, b *bench, s *cluster, whole func(context.Context, int) (time.Duration, error)) (r result, err error) {
-	took := make([]time.Duration, c.Count)
+// wholeLogins measures count logins. whole returns the time from the confirm to the token.
+func wholeLogins(ctx context.Context, b *bench, s *cluster, count int, whole func(context.Context, int) (time.Duration, error)) (r result, err error) {
+	took := make([]time.Duration, count)
+	mallocs := s.sum(ctx, "go_memstats_mallocs_total", false)
 	begin := s.mark()
-	err = each(ctx, c.Count, b.AtOnce, func(ctx context.Context, i int) (err error) {
+	err = each(ctx, count, b.AtOnce, func(ctx context.Context, i int) (err error) {
 		took[i], err = whole(ctx, i)
 		return err
 	})
 	if err != nil {
 		return r, err
 	}
-	u, n := s.since(begin), float64(c.Count)
+	u, n := s.since(begin), float64(count)
+	mallocs = s.sum(ctx, "go_memstats_mallocs_total", false) - mallocs
 	r = result{Nodes: len(s.nodes)}
 	r.add(figure{"logins", n / u.Seconds, "/s"})
 	r.add(u.per(n/1000, 1, "CPU-s/1,000 logins")...)
 	r.add(latencies("confirm sent to token", took)...)
 	if u.Counted {
-		r.add(figure{"scripts per login", float64(u.Commands) / n, ""})
+		r.add(figure{"scripts per login", float64(u.Commands) / n, ""}, figure{"Redis commands per login", float64(u.All) / n, ""})
 	}
+	r.add(figure{"hub allocations per login", mallocs / n, "objects"})
 	return r, nil
 }
 
@@ -122,6 +125,11 @@ var requestMeta = regexp.MustCompile(`<meta name="loginhub-request" content="([^
 
 // codeLogin is a whole login of a site with the authorization code flow and PKCE.
 func (s *cluster) codeLogin(ctx context.Context, i int) (time.Duration, error) {
+	return s.authorizationCode(ctx, i, func() (string, error) { return "", nil })
+}
+
+// authorizationCode is codeLogin with further header lines of the request for the token.
+func (s *cluster) authorizationCode(ctx context.Context, i int, header func() (string, error)) (time.Duration, error) {
 	l, at := s.newLogin(i)
 	verifier := rand.Text() + rand.Text()
 	sum := sha256.Sum256([]byte(verifier))
@@ -149,11 +157,15 @@ func (s *cluster) codeLogin(ctx context.Context, i int) (time.Duration, error) {
 		l.page.drop()
 		return 0, err
 	}
-	to, err := url.Parse(l.redirectTo)
+	to, err := url.Parse(l.got.RedirectTo)
 	if err != nil {
 		return 0, err
 	}
-	got, err := redeem(ctx, l.phone, url.Values{"grant_type": {"authorization_code"}, "client_id": {oauthClient}, "redirect_uri": {redirectURI},
+	lines, err := header()
+	if err != nil {
+		return 0, err
+	}
+	got, err := redeem(ctx, l.phone, lines, url.Values{"grant_type": {"authorization_code"}, "client_id": {oauthClient}, "redirect_uri": {redirectURI},
 		"code": {to.Query().Get("code")}, "code_verifier": {verifier}})
 	l.page.drop() // its browser has left for the site
 	return got.Sub(l.sent), err
@@ -172,7 +184,7 @@ func (s *cluster) deviceLogin(ctx context.Context, i int) (time.Duration, error)
 	}
 	polled := make(chan answer, 1)
 	go func() {
-		got, err := redeem(ctx, at, url.Values{"grant_type": {deviceGrant}, "client_id": {oauthClient}, "device_code": {device}})
+		got, err := redeem(ctx, at, "", url.Values{"grant_type": {deviceGrant}, "client_id": {oauthClient}, "device_code": {device}})
 		polled <- answer{got, err}
 	}()
 	if _, err = l.tell(ctx, "scan"); err == nil {
@@ -204,8 +216,8 @@ func (l *login) startDevice(ctx context.Context, at *target) (deviceCode string,
 }
 
 // redeem asks the token endpoint once and returns when the tokens arrived.
-func redeem(ctx context.Context, at *target, form url.Values) (time.Time, error) {
-	resp, body, _, err := at.exchange(ctx, "/oauth2/token", "", formType, form.Encode())
+func redeem(ctx context.Context, at *target, header string, form url.Values) (time.Time, error) {
+	resp, body, _, err := at.exchange(ctx, "/oauth2/token", header, formType, form.Encode())
 	if err == nil && (resp.StatusCode != 200 || !strings.Contains(string(body), `"id_token"`)) {
 		err = fmt.Errorf("token: %d %.200s", resp.StatusCode, body)
 	}

@@ -19,7 +19,10 @@ type page struct {
 	target *target
 	Ticket string `json:"ticket"`
 	Secret string `json:"secret"`
-	line   *conn
+	// FrameKey makes the frames of a living code, and MatchCode is the number to choose; "" without them.
+	FrameKey  string `json:"frame_key"`
+	MatchCode string `json:"match_code"`
+	line      *conn
 }
 
 // view is a ticket's view and the time when the page had read it.
@@ -27,8 +30,9 @@ type view struct {
 	State string `json:"state"`
 	Seq   int64  `json:"seq"`
 	Token string `json:"token"`
-	// RedirectTo replaces the token if an OpenID site asks.
+	// RedirectTo replaces the token if an OpenID site asks, Code with delivery: code.
 	RedirectTo string `json:"redirect_to"`
+	Code       string `json:"code"`
 	at         time.Time
 }
 
@@ -78,7 +82,7 @@ func (p *page) upgrade(ctx context.Context, path, header string) error {
 	l.SetDeadline(time.Now().Add(callLimit))
 	resp, err := l.roundTrip("GET " + path + " HTTP/1.1\r\nHost: " + p.target.url.Host +
 		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
-		handshakeKey + "\r\n" + header + "\r\n")
+		handshakeKey + "\r\n" + p.target.header + header + "\r\n")
 	if err == nil && resp.StatusCode != 101 {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 		err = fmt.Errorf("%s %s", resp.Status, text)

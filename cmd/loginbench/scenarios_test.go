@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // tiny is each flag's value in a run that only shows that its command works. It
 // comes last on the command line and replaces the documented value.
 var tiny = map[string]string{"pages": "10", "count": "20", "counts": "1,2", "rate": "50", "for": "500ms", "every": "100ms",
-	"rounds": "1", "many": "2", "wait": "100ms", "shapes": "3"}
+	"rounds": "1", "many": "2", "wait": "100ms", "shapes": "3", "geoip": "../../api/geoip/testdata/city.mmdb"}
 
 // figures are, by scenario, those that must not be zero.
 var figures = map[string][]string{
@@ -46,6 +46,7 @@ var figures = map[string][]string{
 	"bus":     {"logins"},
 	"nodes":   {"logins", "scripts per login", "live heap after all"},
 	"oauth":   {"logins", "confirm sent to token p50", "scripts per login"},
+	"options": {"Redis commands per login", "hub allocations per login"},
 	"devices": {"confirm sent to token, mean"},
 	"poll":    {"requests", "confirm answered to token, mean"},
 }

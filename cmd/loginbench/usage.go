@@ -19,7 +19,8 @@ type usage struct {
 	Hub, Redis, Self float64 // CPU seconds
 	Commands         int64   // scripts that Redis ran, without liveness probes
 	Messages         int64   // published, without liveness probes
-	Counted          bool    // Commands and Messages are known
+	All              int64   // commands, those of scripts and of liveness probes too
+	Counted          bool    // Commands, Messages and All are known
 }
 
 func (s *cluster) mark() usageSnapshot {
@@ -45,6 +46,9 @@ func (s *cluster) since(m usageSnapshot) usage {
 	probes := delta("set")
 	u.Commands = delta("evalsha") + delta("eval") - probes
 	u.Messages = delta("publish") - probes
+	for command := range now.calls {
+		u.All += delta(command)
+	}
 	u.Counted = true
 	return u
 }

@@ -89,7 +89,7 @@ var moduleUsers = map[string][]string{
 	"github.com/redis/go-redis/v9":             {"hub/redisstore", "hub/hubtest", "cmd/loginbench/bare"},
 	"github.com/alicebob/miniredis/v2":         {"hub/redisstore"},
 	"github.com/coder/websocket":               {"cmd/loginhub/check", "hub", "hub/hubtest", "cmd/loginbench/bare"}, // check: `loginhub check` opens a socket
-	"github.com/go-jose/go-jose/v4":            {"api/oidc", "api/token", "cmd/loginhub/devicelogin", "hub/hubtest", "hub/provider/app/assertion", "hub/provider/oidc/oidctest"},
+	"github.com/go-jose/go-jose/v4":            {"api/oidc", "api/token", "cmd/loginbench", "cmd/loginhub/devicelogin", "hub/hubtest", "hub/provider/app/assertion", "hub/provider/oidc/oidctest"},
 	"github.com/coreos/go-oidc/v3":             {"hub/provider/oidc"},
 	"golang.org/x/oauth2":                      {"cmd/loginbench", "hub/provider/oidc"},
 	"github.com/alecthomas/kong":               {"cmd/loginhub", "cmd/loginbench"},
