@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -8,12 +9,15 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"loginhub/api/gate"
 )
 
 const (
@@ -98,6 +102,7 @@ func TestDPoP_Proofs(t *testing.T) {
 		"another key's jwk":  {dpopChange{jwk: jose.JSONWebKey{Key: other.Public()}}, form},
 		"a key of that kind": {dpopChange{jwk: jose.JSONWebKey{Key: p384.Public()}}, form},
 		"a short RSA key":    {dpopChange{key: short, alg: jose.RS256}, "2048"},
+		"a long RSA key":     {dpopChange{jwk: jose.JSONWebKey{Key: &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 4096), E: 3}}}, form},
 		"no jti":             {claim("jti", nil), "jti"},
 		"a number as jti":    {claim("jti", 1), form},
 		"a longer jti":       {claim("jti", strings.Repeat("j", maxDPoPID+1)), "jti"},
@@ -132,6 +137,32 @@ func TestDPoP_Proofs(t *testing.T) {
 	for _, text := range []string{"", "x", none, good[:len(good)-1], good + "." + parts[2], parts[0] + "." + parts[1] + ".", good + ", " + good, " " + good} {
 		if _, err := parseDPoP(text, target); err == nil {
 			t.Errorf("accepted: %.80s", text)
+		}
+	}
+}
+
+// onceStates counts the names that are set once.
+type onceStates struct {
+	gate.StateStore
+	calls map[string]int
+}
+
+func (s onceStates) SetNX(_ context.Context, name string, _ time.Duration) (bool, error) {
+	s.calls[name]++
+	return s.calls[name] == 1, nil
+}
+
+// TestDPoP_Spend: a proof is used once, also if a request checks it again, and no other
+// key can use up its jti.
+func TestDPoP_Spend(t *testing.T) {
+	states := onceStates{calls: map[string]int{}}
+	first := &dpopProof{key: "a", jti: "1", states: states}
+	for i, c := range []struct {
+		proof *dpopProof
+		ok    bool
+	}{{first, true}, {first, true}, {&dpopProof{key: "a", jti: "1", states: states}, false}, {&dpopProof{key: "b", jti: "1", states: states}, true}, {nil, true}} {
+		if err := c.proof.spend(t.Context()); (err == nil) != c.ok {
+			t.Errorf("call %d: %v", i, err)
 		}
 	}
 }
