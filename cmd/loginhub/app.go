@@ -210,7 +210,7 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 	edge := api.Config{Hub: node, Version: packageVersion(release, from), Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],
 		TrustedProxies: set.proxies, Places: set.places, RateLimit: set.RateLimit, MaxWaitersPerAddr: set.maxWaitersPerAddr(), Log: a.log, Metrics: a.metrics.API, Tracer: a.traces.Tracer, Refused: a.refusals.Add}
-	edge.Outbox, edge.OutboxMetrics, edge.Remember = redisstore.NewOutbox(a.reloader.secrets), a.metrics.Outbox, set.recordLife()
+	edge.Outbox, edge.OutboxMetrics, edge.Remember = redisstore.NewOutbox(a.reloader.secrets), a.metrics.Outbox, recordLife(set)
 	if set.AccessLog > 0 {
 		edge.Access = api.AccessLog{Log: a.logs.access, Share: set.AccessLog}
 	}
@@ -228,7 +228,7 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 
 // recordLife returns how long a ticket's record can be kept: the longest life of a ticket,
 // that of the result, and the tombstone.
-func (s *settings) recordLife() time.Duration {
+func recordLife(s *settings) time.Duration {
 	return max(s.TicketTTL, oidc.DeviceLife) + s.ConfirmTTL + s.ResultTTL + ticket.Tombstone
 }
 

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -97,7 +98,8 @@ func startBusyNode(t testing.TB, ctx context.Context) (node *hubtest.Node, hidde
 	w, settings := startWeChat(t)
 	places := filepath.Join(t.TempDir(), "city.mmdb")
 	writePlaces(t, places, time.Now(), geoiptest.Places())
-	node = startMetered(t, append(settings, "REDIS_URL="+hubtest.StartRedis(t).URL, "QR=wxacode", "GEOIP_FILE="+places, "TRUSTED_PROXIES=127.0.0.1/32")...)
+	node = startMetered(t, append(settings, "REDIS_URL="+hubtest.StartRedis(t).URL, "QR=wxacode", "GEOIP_FILE="+places, "TRUSTED_PROXIES=127.0.0.1/32",
+		"CLIENTS="+hubtest.WriteFile(t, "clients.yaml", fmt.Sprintf("clients: [{id: default, events: {url: 'http://127.0.0.1:1/', secret_file: %s}}]", hubtest.WriteFile(t, "secret", eventSecret))))...)
 	hidden = &secrets{}
 	hidden.add("master key", hubtest.Key)
 	hidden.add("app secret", appSecret)

@@ -116,7 +116,7 @@ func TestShippedRedis_UserRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere := strings.Fields("acl|dryrun select cluster|shards cluster|slots asking command wait info getdel hdel hset ping get set unsubscribe evalsha spublish ssubscribe sunsubscribe")
+	elsewhere := strings.Fields("acl|dryrun select cluster|shards cluster|slots asking command wait info getdel hdel hset zadd zrem zcard zscore zrange zremrangebyscore ping get set unsubscribe evalsha spublish ssubscribe sunsubscribe")
 	line := regexp.MustCompile(`(?m)^user loginhub .*$`).FindString(readDeploy(t, "redis/users.acl"))
 	granted := regexp.MustCompile(`\+(\S+)`).FindAllStringSubmatch(line, -1)
 	for _, g := range granted {

@@ -1,8 +1,10 @@
 #!/bin/sh
-# A site has a wrong secret and refuses logout tokens; then the clients file is broken.
+# A site has a wrong secret, refuses logout tokens and fails for events; then the clients file is broken.
 . "$(dirname "$0")/lib.sh"
 echo 0123456789abcdef >"$DIR/shop-secret"
+echo "whsec_$(openssl rand -base64 32)" >"$DIR/news-secret"
 MORE_CLIENTS="  - {id: shop, secret_file: $DIR/shop-secret, redirect_uris: [https://shop.example/cb], id_token_alg: EdDSA, backchannel_logout_uri: 'http://127.0.0.1:$port1/missing'}
+  - {id: news, origins: [http://127.0.0.1:$port1], events: {url: 'http://127.0.0.1:$port1/missing', secret_file: $DIR/news-secret}}
 "
 needs nodes prometheus
 healthy
@@ -19,6 +21,12 @@ SITE=shop SUB=sandbox:drill
 runbook logout-again
 alert LoginhubLogoutTokensFail
 runbook logout-fails
+
+say "the site does not take an event"
+SITE=news
+log_in
+alert LoginhubEventsNotDelivered
+runbook events-fail
 SITE=demo
 
 say "the clients file is broken"

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"loginhub/hub/outbox"
 	"loginhub/hub/provider"
 	"loginhub/hub/redisstore"
 	"loginhub/hub/ticket"
@@ -121,6 +122,7 @@ func (e *checker) checkRights(ctx context.Context, store *redisstore.Store) {
 	e.add(g, "clock", "Redis's is %v from this machine's%s", off, ifElse(g != provider.OK, "; tokens carry Redis's time: synchronize both clocks with NTP", ""))
 	e.addRedisResult("redis tickets", tryTicket(ctx, store), "created, attached, changed"+ifElse(e.set.RedisWait > 0, ", and on the replicas", ""))
 	e.addRedisResult("redis secrets", e.trySecrets(ctx, store), "saved, loaded, taken, set once")
+	e.addRedisResult("redis outbox", tryOutbox(ctx, redisstore.NewOutbox(store.SecretStore(e.set.Secrets))), "put, claimed, removed")
 	// A client's id has no blank, so this one is unused.
 	const unused = "loginhub check"
 	_, err := store.ReadSwitches(ctx, []string{unused})
@@ -200,6 +202,19 @@ func (e *checker) trySecrets(ctx context.Context, store *redisstore.Store) error
 	first, err := vault.SetNX(ctx, name, time.Second)
 	if err != nil || !first {
 		return errOr(err, errors.New("a new name is in use already"))
+	}
+	return nil
+}
+
+// tryOutbox puts, claims and removes a message, as nodes do for the events of a site.
+func tryOutbox(ctx context.Context, queues redisstore.Outbox) error {
+	queue, key := "check:"+rand.Text(), "check"
+	r, err := queues.Exchange(ctx, queue, outbox.Exchange{Put: []outbox.Entry{{Key: key, ID: key, Prepared: true, Value: []byte(key)}}, Claim: 1})
+	if err != nil || len(r.Claims) != 1 {
+		return errOr(err, errors.New("the message was not claimed"))
+	}
+	if r, err = queues.Exchange(ctx, queue, outbox.Exchange{Remove: []string{key}}); err != nil || r.Depth != 0 {
+		return errOr(err, errors.New("the message was not removed"))
 	}
 	return nil
 }

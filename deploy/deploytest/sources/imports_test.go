@@ -12,7 +12,7 @@ import (
 var allowedImports = map[string][]string{
 	"cmd/loginbench":             {"cmd/loginbench/bare", "wechat/wechattest"}, // otherwise it is an external client
 	"cmd/loginbench/bare":        {},
-	"cmd/loginhub/check":         {"hub/provider", "hub/redisstore", "hub/ticket"},
+	"cmd/loginhub/check":         {"hub/outbox", "hub/provider", "hub/redisstore", "hub/ticket"},
 	"cmd/loginhub/devicelogin":   {"api/qr"},
 	"cmd/loginhub/auditchain":    {},
 	"cmd/loginhub/logqueue":      {},
@@ -128,6 +128,7 @@ var testImports = map[string][]string{
 	"hub/provider/feishu":      {"hub/provider/feishu/feishutest", "hub/provider/providertest"},
 	"hub/provider/alipay":      {"hub/provider/alipay/alipaytest", "hub/provider/providertest"},
 	"hub/provider/wecom":       {"hub/provider/providertest", "hub/provider/wecom/wecomtest"},
+	"hub/outbox":               {"hub/redisstore"},
 	"hub/redisstore":           {"hub/hubtest"},
 	"hub/provider/wechat":      {"wechat/wechattest"},
 	"wechat":                   {"wechat/wechattest"},
