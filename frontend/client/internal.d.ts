@@ -25,6 +25,8 @@ export interface TestOptions {
   random?: () => number
   /** The storage in which the session records that sockets are blocked. May throw. */
   storage?: () => Pick<Storage, 'getItem' | 'setItem'>
+  /** WebCrypto; undefined if the browser has none. */
+  subtle?: SubtleCrypto
   win?: EventSourceLike
   doc?: EventSourceLike & { hidden: boolean }
 }
@@ -91,7 +93,10 @@ interface RequestOptions {
 }
 
 export type Request = (env: Env, path: string, options: RequestOptions) => Promise<any>
-export type CreateTicket = (env: Env, signal: AbortSignal) => Promise<Ticket>
+export type CreateTicket = (env: Env, signal: AbortSignal, jwk?: JsonWebKey) => Promise<Ticket>
+export type CreateKey = (subtle: any) => Promise<{ jwk: JsonWebKey, privateKey: CryptoKey } | undefined>
+/** Throws a Problem. */
+export type DecryptToken = (subtle: any, key: CryptoKey | undefined, view: any) => Promise<View>
 export type CancelTicket = (env: Env, ticket: Ticket, keepalive?: boolean) => Promise<void>
 export type Post = (env: Env, ticket: Ticket, action: string, options: RequestOptions) => Promise<void>
 export type AckTicket = (env: Env, ticket: Ticket, seq: number) => Promise<void>

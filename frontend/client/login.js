@@ -1,6 +1,7 @@
 import { Connection } from './connection.js'
 import { backoff, elapsed, readClocks } from './elapsed.js'
 import { cancelTicket, createTicket, Problem } from './ticket.js'
+import { createKey, decryptToken } from './tokenkey.js'
 
 export { Problem } from './ticket.js'
 
@@ -28,6 +29,7 @@ export function createLogin(options) {
     },
     random: Math.random,
     storage: () => sessionStorage,
+    subtle: options.request ? undefined : globalThis.crypto?.subtle,
     win: globalThis.window,
     doc: globalThis.document,
     ...options,
@@ -56,6 +58,8 @@ class Login {
   #ticket
   /** @type {Connection=} */
   #connection
+  /** @type {CryptoKey=} */
+  #key
   /** @type {T.View=} */
   #confirmed
   #confirmedAt
@@ -157,8 +161,12 @@ class Login {
     this.#creating = true
     if (state) this.#report({ state })
     try {
-      const ticket = await createTicket(this.#env, signal)
-      if (!signal.aborted) this.#connect(ticket, signal)
+      const key = await createKey(this.#env.subtle)
+      if (signal.aborted) return
+      const ticket = await createTicket(this.#env, signal, key?.jwk)
+      if (signal.aborted) return
+      this.#key = key?.privateKey
+      this.#connect(ticket, signal)
     } catch (problem) {
       if (!signal.aborted) this.#creationFailed(/** @type {T.Problem} */ (problem))
     }
@@ -223,7 +231,7 @@ class Login {
     this.#env.clock.clearTimeout(this.#retryTimer)
     this.#retryTimer = 0
     try {
-      if (!this.#accepted) follow(this.#env, this.#confirmed) || await passToken(this.#env, this.#confirmed)
+      if (!this.#accepted) follow(this.#env, this.#confirmed) || await passToken(this.#env, this.#confirmed, this.#key, signal)
       if (signal.aborted) return
       this.#accepted = true
       if (!this.#connection) return this.#ticketEnded()
@@ -245,7 +253,7 @@ class Login {
       if (final) return // the next view has another seq
     } else {
       const { token_expires_in: left = 60 } = /** @type {T.View} */ (this.#confirmed)
-      if (elapsed(env, this.#confirmedAt) >= left * 1000) {
+      if (/** @type {any} */ (error)?.code === 'token_not_accepted' || elapsed(env, this.#confirmedAt) >= left * 1000) {
         return this.#end({ state: 'error', error: new Problem('token_not_accepted', 0, String(error?.message ?? error)) })
       }
     }
@@ -324,8 +332,12 @@ function follow({ win, doc }, { redirect_to: to, form_post: post }) {
  *
  * @param {T.Env} env
  * @param {T.View} view
+ * @param {CryptoKey | undefined} key
+ * @param {AbortSignal} signal
  */
-async function passToken(env, view) {
+async function passToken(env, view, key, signal) {
+  if (view.token_type === 'JWE') view = await decryptToken(env.subtle, key, view)
+  if (signal.aborted) return
   /** @type {any} */
   const result = await env.onToken?.(view.token ?? view.code ?? '', view)
   const refused = [result].flat().find((answer) => answer?.ok === false)

@@ -10,11 +10,7 @@ const POST_STEP = 250 // ms
 const POST_TRIES = 6
 const STATES = ['pending', 'scanned', 'confirmed', 'consumed', 'rejected', 'expired']
 
-/**
- * Why something failed. The code is the hub's, or one of the client's own: `network` or
- * `http_STATUS` (no answer of the hub), `replaced`, `token_not_accepted`. Only the hub sets
- * `retryAfter` (seconds).
- */
+/** Why something failed (types.d.ts). */
 export class Problem extends Error {
   /** @param {number=} retryAfter */
   constructor(code = '', status = 0, detail = '', retryAfter) {
@@ -25,12 +21,10 @@ export class Problem extends Error {
     this.retryAfter = retryAfter
   }
 
-  /** Reports whether the same request may succeed later. */
   get passing() {
     return ![...FINAL, 'replaced', 'token_not_accepted'].includes(this.code)
   }
 
-  /** Reports whether the hub gave no answer: the network failed, or a proxy answered instead. */
   get foreign() {
     return /^(network|http_)/.test(this.code)
   }
@@ -44,8 +38,8 @@ export const notFromHub = () => new Problem('network', 0, 'The answer does not c
  *
  * @type {T.CreateTicket}
  */
-export async function createTicket(env, signal) {
-  const body = env.request ? { request: env.request } : { client_id: env.clientId, nonce: env.nonce }
+export async function createTicket(env, signal, jwk) {
+  const body = env.request ? { request: env.request } : { client_id: env.clientId, nonce: env.nonce, jwk }
   const ticket = await request(env, 'api/login/tickets', { body, signal })
   if (![ticket?.ticket, ticket?.secret, ticket?.qr_image].every((part) => part && typeof part === 'string') || !isView(ticket, ticket)) {
     throw notFromHub()

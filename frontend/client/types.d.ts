@@ -118,8 +118,8 @@ export interface Options {
   /**
    * Called with the token; with the code, if the client has `delivery: code`. The token is acknowledged when the promise resolves. If it rejects, or
    * resolves to a Response whose `ok` is false, the call is repeated, with backoff, until the token
-   * expires. Then the state is `error` with the code `token_not_accepted`. The view is the hub's,
-   * with `token_expires_in`.
+   * expires. Then the state is `error` with the code `token_not_accepted`; at once if the token is
+   * encrypted for another key. The view is the hub's, with the decrypted token and `token_expires_in`.
    */
   onToken?: (token: string, view: View) => unknown
 }

@@ -118,7 +118,7 @@ export async function login(t, { clock = new Clock(), ...options } = {}) {
   const states = []
   const page = createLogin({
     hub: 'https://hub.test', clientId: 'demo', nonce: 'n', random: () => 0.5,
-    fetch: hub.fetch, WebSocket: hub.WebSocket, clock, win, doc,
+    fetch: hub.fetch, WebSocket: hub.WebSocket, clock, win, doc, subtle: undefined,
     storage: () => ({ getItem: (k) => storage.get(k) ?? null, setItem: (k, v) => storage.set(k, v) }),
     ...options,
     onState: (snapshot) => states.push(snapshot),
