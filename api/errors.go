@@ -60,7 +60,7 @@ var problems = []problem{
 	{ticket.ErrInvalidSecret, 401, "invalid_secret", "The secret is missing or not this ticket's", "Send the secret that came with the ticket: Authorization: Bearer SECRET, or the subprotocol loginhub.secret.SECRET.", 0},
 	{login.ErrClientSecret, 401, "invalid_secret", "The client's secret is missing or wrong", "Send Authorization: Basic with the client's id and the secret of its secret_file.", 0},
 	{gate.ErrOrigin, 403, "origin_not_allowed", "This origin may not use this client", "A page without an origin of its own, such as a sandboxed frame or a file, cannot log in.", 0},
-	{weblogin.ErrNotOwnPage, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the hub's own login page.", 0},
+	{gate.ErrNotOwnPage, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the hub's own login page.", 0},
 	{weblogin.ErrNoOrigin, 403, "origin_not_allowed", "This origin may not use this client", "Open it from the login page: it needs the page's own Origin.", 0},
 	{visit.ErrStateInvalid, 403, "state_invalid", "This login is not valid any more", "It was used already, or took longer than ten minutes. Close this page and start again on the login page.", 0},
 	{visit.ErrStateForeign, 403, "state_foreign", "This login was not started in this browser", "Nothing was confirmed. If somebody sent you this link, close the page; otherwise start again on the login page.", 0},

@@ -207,6 +207,7 @@ func (s *Server) routes() (*echo.Echo, error) {
 	e.GET(ticketPath+"/poll", s.cors(s.login.Poll))
 	e.POST(ticketPath+"/ack", s.cors(s.login.Ack))
 	e.POST(ticketPath+"/cancel", s.cors(s.login.Cancel))
+	e.POST(ticketPath+"/remember", s.login.Remember) // of the hub's own pages only
 	for _, path := range crossOriginPaths {
 		e.OPTIONS(path, s.preflight)
 	}

@@ -123,6 +123,7 @@ type auditEntry struct {
 	action   string            // set if the call or request changed nothing
 	outcome  string            // the error code of the answer, or "ok"
 	reason   error
+	stepUp   string // the risk for which number_matching: auto demands numbers; "" if it does not
 	// delivered: the line is about a delivery, not the ticket's state.
 	delivered bool
 }
@@ -180,6 +181,7 @@ func (a *auditor) write(slot *auditSlot, e auditEntry) {
 		text("receiver", address(e.receiver))
 	}
 	text("outcome", e.outcome)
+	text("step_up", e.stepUp)
 	if e.reason != nil {
 		text("reason", truncate(e.reason))
 	}
@@ -266,6 +268,12 @@ func (a *auditor) call(c *Call, outcome string, err error) {
 	e := auditEntry{ticket: c.ticket, by: c.by, phone: c.Phone, outcome: outcome, reason: err}
 	if e.ticket.ID == "" {
 		e.ticket.ID = c.Ticket
+	}
+	if risk := c.stepUp(err); risk != ticket.NoRisk {
+		e.stepUp = risk.String()
+		if c.changed {
+			a.metrics.SteppedUp(e.stepUp)
+		}
 	}
 	if c.changed {
 		a.metrics.TicketChanged(c.ticket)

@@ -18,7 +18,7 @@ type Created struct {
 	Ticket    ticket.Ticket
 	Secret    ticket.Secret
 	ExpiresIn time.Duration
-	MatchCode string // "" if the client has no number matching
+	MatchCode string // "" if the client has no number matching, or only for unusual logins
 	FrameKey  []byte // of the living code; nil if the client has none
 }
 
@@ -93,6 +93,7 @@ type Call struct {
 	now         time.Time         // the store's time when ticket was read
 	ticket      ticket.Ticket     // the latest version
 	by          provider.Identity // set by Apply
+	addresses   ticket.Risk       // of browser and phone (SetAddressRisk)
 	phoneNumber string            // of the user, from the provider; "": none
 	subject     string            // of the token, by the site's own mapping; "": by the identity
 	applied     bool              // Apply succeeded
@@ -134,6 +135,34 @@ func (c *Call) Current() ticket.Ticket { return c.ticket }
 // before Apply.
 func (c *Call) SetPhoneNumber(number string) { c.phoneNumber = number }
 
+// SetAddressRisk sets what is unusual about the addresses of browser and phone, or
+// ticket.NoRisk. Call it before Precheck. Without it a client with number_matching: auto
+// demands numbers.
+func (c *Call) SetAddressRisk(r ticket.Risk) { c.addresses = r }
+
+// risk returns what is unusual about a login of that user.
+func (c *Call) risk(by provider.Identity) ticket.Risk {
+	switch {
+	case c.ticket.Auto == ticket.AutoHidden:
+		return ticket.RiskHiddenAddress
+	case c.addresses != ticket.NoRisk:
+		return c.addresses
+	case c.hub.Keys().Knows(c.ticket, by):
+		return ticket.NoRisk
+	}
+	return ticket.RiskNewBrowser
+}
+
+// stepUp returns why the ended call demands numbers of a client that demands them only of
+// unusual logins; NoRisk if it does not.
+func (c *Call) stepUp(err error) ticket.Risk {
+	scanned := c.changed && c.Action == ticket.Scan && c.ticket.ShowsCode()
+	if scanned || c.ticket.Auto != 0 && errors.Is(err, ticket.ErrScanRequired) {
+		return c.risk(c.by)
+	}
+	return ticket.NoRisk
+}
+
 // Now returns the store's time when Begin read the ticket.
 func (c *Call) Now() time.Time { return c.now }
 
@@ -150,6 +179,9 @@ func (c *Call) MatchChoices() (choices []string, err error) {
 	return c.hub.Keys().MatchChoices(c.ticket)
 }
 
+// Now returns the store's time.
+func (h *Hub) Now() time.Time { return h.config.Store.Now() }
+
 // Remaining returns the time to the ticket's deadline, by the store's clock.
 func (h *Hub) Remaining(t ticket.Ticket) time.Duration { return t.Deadline.Sub(h.config.Store.Now()) }
 
@@ -160,15 +192,24 @@ func (c *Call) Confirms(by provider.Identity) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	t := c.ticket
 	if c.SameBrowser {
-		expected = c.Match
+		t.NumberMatching = false
+	} else {
+		t = t.WithRisk(c.risk(by))
 	}
-	return c.ticket.Confirms(by, c.Match, expected)
+	return t.Confirms(by, c.Match, expected)
 }
 
 // Precheck returns the error that every user would get. Only if it is nil may the
 // caller exchange the code.
-func (c *Call) Precheck() error { return precheck(c.ticket, c.Action, c.Match, c.SameBrowser) }
+func (c *Call) Precheck() error {
+	t := c.ticket
+	if c.addresses != ticket.NoRisk && !c.SameBrowser {
+		t = t.WithRisk(c.addresses)
+	}
+	return precheck(t, c.Action, c.Match, c.SameBrowser)
+}
 
 // Apply applies the call for a user whom the provider has identified. client is the
 // ticket's. After a concurrent change Apply decides again on the new version, with the
@@ -227,7 +268,7 @@ func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 		if _, err := c.by.Sub(client.Subject); err != nil {
 			return t, err
 		}
-		return t.Scan(c.by, c.User, c.now, h.config.ConfirmTTL)
+		return t.WithRisk(c.risk(c.by)).Scan(c.by, c.User, c.now, h.config.ConfirmTTL)
 	case ticket.Confirm:
 		current := h.current.Load()
 		want, _, err := current.Keys.MatchNumbers(t)
@@ -237,6 +278,9 @@ func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 		signKey, err := current.Signer.KeyTag(t.Key, client.TokenAlg)
 		if err != nil {
 			return t, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
+		}
+		if !c.SameBrowser {
+			t = t.WithRisk(c.risk(c.by))
 		}
 		return t.Confirm(ticket.Confirmation{
 			Identity: c.by, Subject: c.subject, PhoneNumber: c.phoneNumber, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
@@ -330,6 +374,8 @@ func (h *Hub) Get(ctx context.Context, id ticket.ID) (ticket.Ticket, error) {
 func CanConfirm(t ticket.Ticket) error { return precheck(t, ticket.Confirm, "", true) }
 
 func precheck(t ticket.Ticket, a ticket.Action, match string, sameBrowser bool) error {
-	t.NumberMatching = t.NumberMatching && !sameBrowser
+	if sameBrowser {
+		t.NumberMatching, t.Auto = false, 0
+	}
 	return t.Precheck(a, match)
 }

@@ -20,6 +20,9 @@ type Metrics interface {
 	// PhoneCallDone: a scan, confirm or reject ended, with the outcome of Call.End and the
 	// provider of PhoneCall.
 	PhoneCallDone(action, outcome, provider string)
+	// SteppedUp: a scan demands numbers because of that risk (ticket.Risks), of a client
+	// with number_matching: auto.
+	SteppedUp(risk string)
 	// WaitStarted: a socket or poll started to wait. WaitEnded has the reason why it
 	// ended.
 	WaitStarted(by Transport)
@@ -165,6 +168,7 @@ type noopMetrics struct{}
 
 func (noopMetrics) TicketChanged(ticket.Ticket)                          {}
 func (noopMetrics) PhoneCallDone(string, string, string)                 {}
+func (noopMetrics) SteppedUp(string)                                     {}
 func (noopMetrics) WaitStarted(Transport)                                {}
 func (noopMetrics) WaitEnded(Transport, string)                          {}
 func (noopMetrics) Delivered(Transport, Delivery, time.Duration, string) {}

@@ -192,9 +192,13 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 	if started := r.startedAt(t); now.Before(started) {
 		now = started
 	}
-	v := t.View(now)
+	v, err := t.View(now), error(nil)
+	if t.ShowsCode() {
+		if v.MatchCode, _, err = r.current.Load().Keys.MatchNumbers(t); err != nil {
+			return v, err
+		}
+	}
 	if t.Grant != nil {
-		var err error
 		v.Answer, err = r.current.Load().Keys.Answer(t)
 		return v, err
 	}

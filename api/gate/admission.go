@@ -204,6 +204,7 @@ func (g *Gate) RunCall(c echo.Context, a *Admission) (_ *hub.Call, err error) {
 	if err != nil {
 		return nil, err
 	}
+	call.SetAddressRisk(g.addressRisk(call.Current(), a.from))
 	if err := call.Precheck(); err != nil {
 		return nil, err
 	}

@@ -10,13 +10,13 @@ import (
 )
 
 // AuditDenied records in the audit log that a browser did not send the ticket's
-// secret, or has an origin that is not allowed. It returns err unchanged.
+// secret, or has an origin that is not allowed or not the hub's own. It returns err unchanged.
 func (g *Gate) AuditDenied(action string, id ticket.ID, c echo.Context, err error) error {
 	var origin *OriginError
 	switch {
 	case errors.As(err, &origin):
 		return g.AuditRefusal(action, ticket.Ticket{ID: id, Client: origin.Client}, c, err)
-	case errors.Is(err, ticket.ErrInvalidSecret):
+	case errors.Is(err, ticket.ErrInvalidSecret), errors.Is(err, ErrNotOwnPage):
 		return g.AuditRefusal(action, ticket.Ticket{ID: id}, c, err)
 	}
 	return err

@@ -94,6 +94,7 @@ func (g *Gate) RunScan(ctx context.Context, c echo.Context, p *provider.Provider
 	if err = g.Hub.CheckEnabled(t.Client); err != nil {
 		return nil, err
 	}
+	call.SetAddressRisk(ticket.NoRisk) // the phone's is not known yet
 	if err = call.Precheck(); err != nil {
 		return nil, err
 	}

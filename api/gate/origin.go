@@ -16,6 +16,9 @@ import (
 // ErrOrigin means that a page's origin is not on the list of its client.
 var ErrOrigin = errors.New("origin not allowed")
 
+// ErrNotOwnPage means that a request is not one of a page of the hub.
+var ErrNotOwnPage = errors.New("not a page of the hub")
+
 const maxLoggedOrigin = 200 // bytes
 
 // CheckOrigin returns a check of the request's origin against the list of the

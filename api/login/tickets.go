@@ -28,9 +28,11 @@ type createTicketResponse struct {
 	QRImage   string       `json:"qr_image"`
 	MatchCode string       `json:"match_code,omitempty"`
 	living
-	LaunchURL string    `json:"launch_url,omitempty"`
-	ScanWith  []string  `json:"scan_with"`
-	Branding  *branding `json:"branding,omitempty"`
+	LaunchURL string `json:"launch_url,omitempty"`
+	// Remember asks the hub's own page to call remember after the confirm.
+	Remember bool      `json:"remember,omitempty"`
+	ScanWith []string  `json:"scan_with"`
+	Branding *branding `json:"branding,omitempty"`
 	// PictureHosts are the only hosts from which a page loads a verified user's picture.
 	PictureHosts []string `json:"picture_hosts,omitempty"`
 }
@@ -129,8 +131,9 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 		return l.gate.AuditRefusal("make", ticket.Ticket{Client: client.ID}, c, err)
 	}
 	browser, system := request.UserAgent(r.UserAgent())
+	own := client.AutoMatching && gate.OwnPage(c)
 	created, err := l.gate.Hub.Create(r.Context(), ticket.Request{Client: client, Nonce: in.Nonce,
-		Address: from.Display, Origin: origin, Browser: browser, OS: system, Grant: grant, PageKey: key})
+		Address: from.Display, Hidden: from.Unverified, Origin: origin, Browser: browser, OS: system, Grant: grant, PageKey: key, Known: l.knownUsers(c, client.ID, own)})
 	if err != nil {
 		return err
 	}
@@ -138,7 +141,7 @@ func (l *Handlers) CreateTicket(c echo.Context) error {
 		Ticket: created.Ticket.ID, Secret: created.Secret.Reveal(), State: created.Ticket.State, Seq: created.Ticket.Seq,
 		ExpiresIn: ticket.Seconds(created.ExpiresIn), QRURL: qrText(cfg, client.ID, created.Ticket.ID),
 		QRImage: qrImage(cfg, client.ID, created.Ticket.ID), MatchCode: created.MatchCode, living: livingOf(client, created),
-		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID, framePlace(created)), ScanWith: cfg.ScanWith(client), Branding: brandingOf(client),
+		LaunchURL: cfg.LaunchURLOf(client, created.Ticket.ID, framePlace(created)), Remember: own, ScanWith: cfg.ScanWith(client), Branding: brandingOf(client),
 		PictureHosts: cfg.PictureHosts(client)})
 }
 

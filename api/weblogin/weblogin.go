@@ -26,11 +26,8 @@ import (
 // browser. If a victim opens the attacker's link to the provider, or the attacker's
 // Callback URL, their browser does not have the state's cookie.
 
-// Errors of a website login.
-var (
-	ErrNoOrigin   = errors.New("no Origin")
-	ErrNotOwnPage = errors.New("not a page of the hub")
-)
+// ErrNoOrigin means that the form of a website login has no Origin.
+var ErrNoOrigin = errors.New("no Origin")
 
 // Options configure a Handlers.
 type Options struct {
@@ -140,7 +137,7 @@ func (h *Handlers) requireOwnOrigin(r *http.Request) error {
 		return ErrNoOrigin
 	}
 	if len(origins) > 1 || origins[0] != h.gate.PublicURL {
-		return ErrNotOwnPage
+		return gate.ErrNotOwnPage
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ type clientEntry struct {
 	Origins        []string `yaml:"origins"`
 	Providers      []string `yaml:"providers"`
 	Subject        string   `yaml:"subject"`
-	NumberMatching *bool    `yaml:"number_matching"` // nil: by the providers
+	NumberMatching *numbers `yaml:"number_matching"` // nil: by the providers
 	TokenTTL       string   `yaml:"token_ttl"`
 	Mismatch       string   `yaml:"address_mismatch"`
 	PhoneNumber    string   `yaml:"phone_number"`
@@ -186,7 +186,9 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	if site.Events, err = entry.Events.events(c.read); err != nil {
 		return err
 	}
-	entry.setNumbers(site, own)
+	if err := c.setNumbers(site, entry.NumberMatching, own); err != nil {
+		return err
+	}
 	if site.Delivery, err = oneOf("delivery", entry.Delivery, "", client.DeliveryToken, client.DeliveryCode); err != nil {
 		return err
 	}
@@ -207,18 +209,6 @@ func (c *Config) addClient(with *clientsConfig, entry clientEntry, sandbox bool)
 	}
 	with.clients = append(with.clients, site)
 	return nil
-}
-
-// setNumbers decides whether numbers are compared. A link is opened by one tap, with no
-// camera in between: where an app opens the QR code's link, they are by default.
-func (e clientEntry) setNumbers(site *client.Client, own credentials) {
-	byDefault := own.opensLinks(site)
-	site.NumberMatching, site.LinkLogin = byDefault, byDefault || e.NumberMatching != nil
-	if e.NumberMatching != nil {
-		site.NumberMatching = *e.NumberMatching
-	} else {
-		site.NumbersByDefault = byDefault
-	}
 }
 
 // opensLinks reports whether the client takes a provider that logs in inside its app.
@@ -338,7 +328,7 @@ func (s *settings) safeguardWarnings() (texts []string) {
 			continue
 		}
 		var safeguards []string
-		if c.NumberMatching && !with.opensLinks(c) { // by the operator's own setting
+		if (c.NumberMatching || c.AutoMatching) && !with.opensLinks(c) { // by the operator's own setting
 			safeguards = append(safeguards, "number_matching")
 		}
 		if c.AddressMismatch == client.MismatchRefuse {

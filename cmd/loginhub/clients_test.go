@@ -57,8 +57,8 @@ func TestClients_DocumentedExample(t *testing.T) {
 }
 
 func TestClients_Minimal(t *testing.T) {
-	got, err := loadClients(writeClients(t, "clients: [{id: a}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), Config{})
-	want := []*client.Client{{ID: "a"}, {ID: "B-2._", NumberMatching: true, LinkLogin: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
+	got, err := loadClients(writeClients(t, "clients: [{id: a, number_matching: auto}, {id: B-2._, number_matching: true, subject: unionid, origins: ['http://localhost:3000', 'https://[::1]:8443']}]"), Config{})
+	want := []*client.Client{{ID: "a", AutoMatching: true, LinkLogin: true}, {ID: "B-2._", NumberMatching: true, LinkLogin: true, Subject: "unionid", Origins: []string{"http://localhost:3000", "https://[::1]:8443"}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v", err, got)
 	}
@@ -86,7 +86,8 @@ func TestClients_ErrorsNameLine(t *testing.T) {
 		"token_ttl, no unit":    {"clients:\n  - id: demo\n    token_ttl: 300\n", []string{"line 2", "300", "5m"}},
 		"token_ttl, none":       {"clients:\n  - id: demo\n    token_ttl: 0s\n", []string{"line 2", "0s"}},
 		"token_ttl, negative":   {"clients:\n  - id: demo\n    token_ttl: -5m\n", []string{"line 2", "-5m"}},
-		"number_matching":       {"clients:\n  - id: demo\n    number_matching: perhaps\n", []string{"line 3: expected true or false, found a text"}},
+		"number_matching":       {"clients:\n  - id: demo\n    number_matching: perhaps\n", []string{"line 3: number_matching: true, false or auto"}},
+		"number_matching: text": {"clients:\n  - id: demo\n    number_matching: [auto]\n", []string{"line 3: number_matching: true, false or auto"}},
 		"origins without list":  {"clients:\n  - id: demo\n    origins: {a: b}\n", []string{"line 3: expected a list of texts, such as [a, b], found fields"}},
 		"clients without list":  {"clients:\n  id: demo\n", []string{"line 2: expected a list, each item with a dash, found fields"}},
 		"a client that is text": {"clients:\n  - demo\n", []string{"line 2: expected fields, each as NAME: VALUE, found a text"}},

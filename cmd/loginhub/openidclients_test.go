@@ -109,7 +109,7 @@ func TestOpenIDClients_Errors(t *testing.T) {
 	}
 	old := withWechat
 	old.RecordVersion = 1
-	for _, fields := range []string{uris, "token_encryption: require"} {
+	for _, fields := range []string{uris, "token_encryption: require", "number_matching: auto"} {
 		if _, err := loadClients(writeClients(t, "clients: [{id: a, "+fields+"}]"), old); err == nil || !strings.Contains(err.Error(), "LOGINHUB_RECORD_VERSION") {
 			t.Errorf("%s with records of version 1: %v", fields, err)
 		}

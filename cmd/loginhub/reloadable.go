@@ -85,7 +85,7 @@ func (s *settings) rsaKeys(shared hub.SharedKeys) map[string]token.RSAKeys {
 func (s *settings) keyring(revoked ...string) (*ticket.Keyring, error) {
 	var keys []ticket.Key
 	for _, m := range s.masters {
-		keys = append(keys, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code(), Request: m.Request(), Frame: m.Frame()})
+		keys = append(keys, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code(), Known: m.Known(), Request: m.Request(), Frame: m.Frame()})
 	}
 	ring, err := ticket.NewKeyring(keys)
 	if err != nil {

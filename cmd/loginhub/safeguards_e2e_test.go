@@ -22,7 +22,7 @@ const safeguardClients = `clients:
     number_matching: true
     address_mismatch: refuse
   - id: own
-    number_matching: true
+    number_matching: auto
     wechat_web: {app_id: wxother, app_secret_env: OUTFLANKED_SECRET}
   - id: without
     number_matching: true

@@ -22,6 +22,10 @@ type Client struct {
 	Providers      []string // providers that may confirm; empty means all configured ones
 	Subject        string   // SubjectOpenID ("" too) or SubjectUnionID
 	NumberMatching bool
+	// AutoMatching means that numbers are compared only if a login is unusual: the user is
+	// new to the browser, an address is hidden, or the countries differ. NumberMatching is
+	// false then. Devices always compare them.
+	AutoMatching bool
 	// NumbersByDefault means that NumberMatching is on without the operator's word, because
 	// of LinkLogin. It does not apply to devices: standard clients of the device grant
 	// cannot show a number.

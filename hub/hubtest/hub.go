@@ -24,7 +24,7 @@ func NewKeyring(t testing.TB, text string) (*ticket.Keyring, []keys.MasterKey) {
 	}
 	var all []ticket.Key
 	for _, m := range masters {
-		all = append(all, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code(), Request: m.Request(), Frame: m.Frame()})
+		all = append(all, ticket.Key{ID: m.ID(), Encrypt: m.Encrypt(), Seal: m.Seal(), Match: m.Match(), Code: m.Code(), Known: m.Known(), Request: m.Request(), Frame: m.Frame()})
 	}
 	ring, err := ticket.NewKeyring(all)
 	if err != nil {

@@ -104,6 +104,9 @@ func (m MasterKey) Code() []byte { return m.derive("code", 32) }
 // Frame returns the HMAC key of living codes.
 func (m MasterKey) Frame() []byte { return m.derive("frame", 32) }
 
+// Known returns the HMAC key of the users that a browser remembers.
+func (m MasterKey) Known() []byte { return m.derive("known", 32) }
+
 // Request returns the XChaCha20-Poly1305 key of authorization requests that wait in a
 // browser or at a site.
 func (m MasterKey) Request() []byte { return m.derive("request", 32) }

@@ -118,7 +118,7 @@ func TestMasterKey_PurposesDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := [][]byte{raw, id, m.Encrypt(), m.Seal(), m.Match(), m.SecretStore(), m.SecretStoreAES(), m.Audit(), m.Code(), m.Request(), m.Frame(), m.SigningSeed(), m.TokenIDs()}
+		all := [][]byte{raw, id, m.Encrypt(), m.Seal(), m.Match(), m.SecretStore(), m.SecretStoreAES(), m.Audit(), m.Code(), m.Known(), m.Request(), m.Frame(), m.SigningSeed(), m.TokenIDs()}
 		for i, one := range all {
 			for _, other := range all[i+1:] {
 				if bytes.HasPrefix(one, other[:9]) || bytes.HasPrefix(other, one[:9]) {

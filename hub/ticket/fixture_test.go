@@ -52,7 +52,7 @@ func newRing(t testing.TB, ids ...string) *ticket.Keyring {
 	for _, id := range ids {
 		// The key's bytes derive from its id, so that the same id is the same key in
 		// every ring.
-		keys = append(keys, ticket.Key{ID: id, Seal: bytes.Repeat([]byte("s"+id), 8), Encrypt: encryptionKey(id), Match: bytes.Repeat([]byte("m"+id), 8), Code: bytes.Repeat([]byte("c"+id), 8), Frame: bytes.Repeat([]byte("f"+id), 8), Request: encryptionKey("request " + id)})
+		keys = append(keys, ticket.Key{ID: id, Seal: bytes.Repeat([]byte("s"+id), 8), Encrypt: encryptionKey(id), Match: bytes.Repeat([]byte("m"+id), 8), Code: bytes.Repeat([]byte("c"+id), 8), Known: bytes.Repeat([]byte("k"+id), 8), Frame: bytes.Repeat([]byte("f"+id), 8), Request: encryptionKey("request " + id)})
 	}
 	ring, err := ticket.NewKeyring(keys)
 	if err != nil {

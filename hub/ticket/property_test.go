@@ -36,7 +36,7 @@ func TestTicket_RandomSequences(t *testing.T) {
 	reached := map[ticket.State]int{}
 	for walk := range uint64(1500) {
 		w := &fuzzDriver{t: t, random: rand.New(rand.NewPCG(20260301, walk)), ring: newRing(t), now: noon,
-			client: &client.Client{ID: "demo", NumberMatching: walk%2 == 1}}
+			client: &client.Client{ID: "demo", NumberMatching: walk%3 == 1, AutoMatching: walk%3 == 2}}
 		w.at = newTicket(t, w.client)
 		for range 16 {
 			w.now = w.now.Add(time.Duration(w.random.Int64N(int64(30 * time.Second))))
@@ -88,6 +88,7 @@ func (w *fuzzDriver) call() func(ticket.Ticket) (ticket.Ticket, error) {
 	match := []string{"47", "47", "47", "48", ""}[w.random.IntN(5)]
 	a := likely[w.random.IntN(len(likely))]
 	seq := int64(w.random.IntN(5))
+	risk := ticket.Risk(w.random.IntN(int(ticket.NoRisk) + 1)) // a repeated call has another address
 	return func(v ticket.Ticket) (ticket.Ticket, error) {
 		switch a {
 		case ticket.Ack:
@@ -100,13 +101,16 @@ func (w *fuzzDriver) call() func(ticket.Ticket) (ticket.Ticket, error) {
 		}
 		switch a {
 		case ticket.Scan:
-			return v.Scan(by, user, w.now, confirmTTL)
+			return v.WithRisk(risk).Scan(by, user, w.now, confirmTTL)
 		case ticket.Reject:
 			return v.Reject(by)
 		}
 		in := confirmation(by, w.client)
 		in.User, in.Match, in.Now = user, match, w.now
-		return v.Confirm(in)
+		if next, err := v.WithRisk(risk).Confirm(in); !errors.Is(err, ticket.ErrScanRequired) {
+			return next, err
+		}
+		return v, ticket.ErrScanRequired
 	}
 }
 
@@ -163,6 +167,9 @@ func (w *fuzzDriver) checkChange(was, next ticket.Ticket) {
 		}
 	} else if next.Deadline.Before(was.Deadline) {
 		w.t.Errorf("%s to %s: the deadline moved back from %v to %v", was.State, next.State, was.Deadline, next.Deadline)
+	}
+	if was.Auto != 0 && was.State == ticket.Pending && next.State == ticket.Scanned {
+		was.NumberMatching = next.NumberMatching // the scan decides
 	}
 	// All other fields stay as the browser's request set them.
 	was.State, was.Seq, was.Deadline, was.Identity, was.User, was.Claims = next.State, next.Seq, next.Deadline, next.Identity, next.User, next.Claims

@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -34,6 +35,7 @@ func appendRecord(b []byte, t *Ticket) ([]byte, error) {
 	if t.NumberMatching {
 		b = append(b, `,"match":true`...)
 	}
+	b = appendNumber(b, `,"auto":`, int64(t.Auto))
 	b = appendNumber(b, `,"frame_step":`, int64(t.FrameStep))
 	if t.Reason != 0 {
 		b = appendString(append(b, `,"reason":`...), t.Reason.String())
@@ -75,6 +77,10 @@ func appendRecord(b []byte, t *Ticket) ([]byte, error) {
 		b = strict.AppendEncode(append(b, `,"page_key":"`...), t.PageKey[:])
 		b = append(b, '"')
 	}
+	if t.Known != nil {
+		b = base64.StdEncoding.AppendEncode(append(b, `,"known":"`...), *t.Known)
+		b = append(b, '"')
+	}
 	return append(b, '}'), nil
 }
 
@@ -94,6 +100,7 @@ func (v View) AppendJSON(b []byte) ([]byte, error) {
 	if v.User != nil {
 		b = appendUser(append(b, `,"user":`...), *v.User)
 	}
+	b = appendField(b, `,"match_code":`, v.MatchCode)
 	b = appendField(b, `,"token":`, v.Token)
 	b = appendField(b, `,"token_type":`, v.TokenType)
 	return append(appendNumber(b, `,"token_expires_in":`, v.TokenExpiresIn), '}'), nil
@@ -192,6 +199,11 @@ func (r *recordReader) ticket() (t Ticket) {
 	t.Browser = r.optional(`,"browser":`)
 	t.OS = r.optional(`,"os":`)
 	t.NumberMatching = r.take(`,"match":true`)
+	if r.take(`,"auto":`) {
+		n := r.number()
+		t.Auto = AutoMatching(n)
+		r.check(int64(t.Auto) == n)
+	}
 	if r.take(`,"frame_step":`) {
 		n := r.number()
 		t.FrameStep = uint8(n)
@@ -233,6 +245,11 @@ func (r *recordReader) ticket() (t Ticket) {
 	if r.take(`,"page_key":`) {
 		t.PageKey = new(PageKey)
 		r.check(t.PageKey.UnmarshalText(r.quoted()) == nil)
+	}
+	if r.take(`,"known":`) {
+		tags, err := base64.StdEncoding.Strict().DecodeString(r.text())
+		t.Known = (*KnownTags)(&tags)
+		r.check(err == nil)
 	}
 	r.check(string(r.rest) == "}") // a grant is left to json.Unmarshal
 	return t

@@ -38,7 +38,9 @@ func recordsOfLogins(t testing.TB) (all []Ticket) {
 	}
 	granted := all[0]
 	granted.Grant = &Grant{Type: GrantCode, Issuer: "https://i"}
-	return append(all, granted)
+	known := all[0]
+	known.Auto, known.Known = AutoOn, &KnownTags{1, 2, 3, 4, 5, 6, 7, 8}
+	return append(all, granted, known)
 }
 
 func TestRecordJSON_FastPath(t *testing.T) {
@@ -57,7 +59,7 @@ func TestViewJSON_AsMarshal(t *testing.T) {
 	for _, of := range recordsOfLogins(t) {
 		v := of.View(of.CreatedAt.Time())
 		with := v
-		with.Token, with.TokenType, with.TokenExpiresIn = "t", "Bearer", 5
+		with.Token, with.TokenType, with.TokenExpiresIn, with.MatchCode = "t", "Bearer", 5, "47"
 		answered := v
 		answered.Answer = Answer{RedirectTo: "https://site"}
 		for _, v := range []View{v, with, answered} {

@@ -72,6 +72,7 @@ type Key struct {
 	Encrypt []byte // XChaCha20-Poly1305 key of the records, 32 bytes
 	Match   []byte // HMAC key of number matching
 	Code    []byte // HMAC key of authorization codes
+	Known   []byte // HMAC key of the users that a browser remembers
 	Request []byte // XChaCha20-Poly1305 key of values outside of the hub, 32 bytes
 	Frame   []byte // HMAC key of living codes
 

@@ -68,14 +68,15 @@ const (
 // Ticket is one version of a login attempt. All fields are sealed. All times are by the
 // store's clock.
 type Ticket struct {
-	ID             ID         `json:"ticket"`
-	Client         string     `json:"client"`
-	Nonce          string     `json:"nonce,omitempty"`
-	Address        netip.Addr `json:"address,omitzero"` // observed by the hub; zero if unknown
-	Origin         string     `json:"origin,omitempty"` // of the page that asked, or of the site of its grant; "" if unknown. Displayed only
-	Browser        string     `json:"browser,omitempty"`
-	OS             string     `json:"os,omitempty"`
-	NumberMatching bool       `json:"match,omitempty"` // of the client, when the ticket was created
+	ID             ID           `json:"ticket"`
+	Client         string       `json:"client"`
+	Nonce          string       `json:"nonce,omitempty"`
+	Address        netip.Addr   `json:"address,omitzero"` // observed by the hub; zero if unknown
+	Origin         string       `json:"origin,omitempty"` // of the page that asked, or of the site of its grant; "" if unknown. Displayed only
+	Browser        string       `json:"browser,omitempty"`
+	OS             string       `json:"os,omitempty"`
+	NumberMatching bool         `json:"match,omitempty"` // of the client, when the ticket was created; with Auto, of the scan
+	Auto           AutoMatching `json:"auto,omitempty"`
 	// FrameStep is how many seconds a frame of the living code lasts; 0: an ordinary code. It
 	// is the client's when the ticket was created.
 	FrameStep uint8  `json:"frame_step,omitempty"`
@@ -101,7 +102,8 @@ type Ticket struct {
 	Grant *Grant `json:"grant,omitempty"`
 	// PageKey encrypts the token that the page gets; nil: it gets the token as it is. Only
 	// records of version 2 have one.
-	PageKey *PageKey `json:"page_key,omitempty"`
+	PageKey *PageKey   `json:"page_key,omitempty"`
+	Known   *KnownTags `json:"known,omitempty"` // of the browser; nil for most tickets
 
 	proof proof // of the sealed bytes that this ticket was opened from, or became (WithTag)
 }
@@ -112,9 +114,11 @@ type Request struct {
 	Nonce       string
 	Address     netip.Addr // observed by the hub; zero if unknown
 	Origin      string     // of the page, on the client's list; "" if the browser sent none
+	Hidden      bool       // the address could be known and is not
 	Browser, OS string     // claimed by the browser
 	Grant       *Grant     // nil: the browser gets the token
 	PageKey     *PageKey   // for which the token is encrypted; nil: it is not
+	Known       KnownTags  // of the browser; nil: none
 }
 
 // New returns the first version of a ticket, created at now and to be scanned within
@@ -125,13 +129,26 @@ func New(id ID, r Request, key string, now time.Time, ttl time.Duration) Ticket 
 		ttl = r.Grant.TTL
 	}
 	device := r.Grant != nil && r.Grant.Type == GrantDevice
-	return Ticket{
+	t := Ticket{
 		ID: id, Client: r.Client.ID, Nonce: r.Nonce, Address: r.Address, Origin: r.Origin,
 		Browser: provider.CleanText(r.Browser, maxAgent), OS: provider.CleanText(r.OS, maxAgent),
 		NumberMatching: r.Client.NumberMatching && !(device && r.Client.NumbersByDefault), Key: key,
 		CreatedAt: Instant(now.UnixMilli()), State: Pending, Seq: 1, Deadline: now.Add(ttl), Grant: r.Grant, PageKey: r.PageKey,
 		FrameStep: uint8(r.Client.LivingCode / time.Second),
 	}
+	switch {
+	case !r.Client.AutoMatching:
+	case device: // it has no cookie, and shows a number only if it gets one at the start
+		t.NumberMatching = true
+	case r.Hidden:
+		t.Auto = AutoHidden
+	default:
+		t.Auto = AutoOn
+		if len(r.Known) > 0 {
+			t.Known = &r.Known
+		}
+	}
+	return t
 }
 
 // Overdue reports whether the deadline has passed and the ticket is not in a final

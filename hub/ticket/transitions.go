@@ -91,6 +91,9 @@ func (t Ticket) Precheck(a Action, match string) error {
 	if v.other.err != nil && (v.same.err != nil || t.Identity == (provider.Identity{})) {
 		return t.refusal(v.other.err)
 	}
+	if a == Confirm && t.State == Pending && t.Auto != 0 && !t.mayBeUsual() {
+		return ErrScanRequired
+	}
 	if a == Confirm && t.NumberMatching {
 		if t.State == Pending {
 			return ErrScanRequired
@@ -117,7 +120,13 @@ func (t Ticket) decide(a Action, by provider.Identity) (next State, changed bool
 // that the user chose and the one that the page shows; err is what Confirm would return.
 func (t Ticket) Confirms(by provider.Identity, match, expected string) (changes bool, err error) {
 	_, changes, err = t.decide(Confirm, by)
-	return changes && (!t.NumberMatching || match == expected), err
+	switch {
+	case !changes || !t.NumberMatching:
+		return changes, err
+	case t.State == Pending:
+		return false, ErrScanRequired
+	}
+	return match == expected, nil
 }
 
 // refusal adds to ErrClosed why the ticket was rejected, if it was.
@@ -136,7 +145,7 @@ func (t Ticket) step(s State) Ticket {
 }
 
 // Scan returns the ticket after a scan by that user, who has at least window from now to
-// confirm. A repeated scan returns the ticket unchanged.
+// confirm. A repeated scan returns the ticket unchanged. With Auto call WithRisk first.
 func (t Ticket) Scan(by provider.Identity, user User, now time.Time, window time.Duration) (Ticket, error) {
 	next, changed, err := t.decide(Scan, by)
 	if err != nil || !changed {

@@ -11,6 +11,7 @@ type View struct {
 	ExpiresIn      int64        `json:"expires_in,omitempty"` // seconds, rounded up; absent in a final state
 	Reason         Reason       `json:"reason,omitempty"`     // only if rejected
 	User           *DisplayUser `json:"user,omitempty"`
+	MatchCode      string       `json:"match_code,omitempty"` // if ShowsCode
 	Token          string       `json:"token,omitempty"`
 	TokenType      string       `json:"token_type,omitempty"`
 	TokenExpiresIn int64        `json:"token_expires_in,omitempty"`

@@ -28,6 +28,7 @@ const (
 // hubMetrics implements hub.Metrics.
 type hubMetrics struct {
 	created, finished, transitions, calls *counterVec
+	stepUps                               *counterVec
 	started, ended                        *counterVec
 	delivered                             *counterVec
 	pushed                                *histogramVec
@@ -45,6 +46,7 @@ func newHubMetrics(m *Metrics) hubMetrics {
 		finished:    m.counter("loginhub_tickets_finished_total", "Tickets whose final state this node has recorded.", "outcome", "provider"),
 		transitions: m.counter("loginhub_transitions_total", "Changes of tickets that this node has made, by client and new state.", "client", "state"),
 		calls:       m.counter("loginhub_phone_calls_total", "Phone calls that named a ticket, by error code and provider.", "action", "outcome", "provider"),
+		stepUps:     m.counter("loginhub_step_ups_total", "Scans that demand a number because the login is unusual (number_matching: auto), by reason.", "reason"),
 		started:     m.counter("loginhub_waits_started_total", "Sockets and long polls that have begun to wait.", "transport"),
 		ended:       m.counter("loginhub_waits_ended_total", "Sockets and long polls that no longer wait.", "transport", "reason"),
 		delivered:   m.counter("loginhub_tokens_delivered_total", "Tokens written to a page, with repetitions.", "transport", "delivery"),
@@ -65,6 +67,9 @@ func newHubMetrics(m *Metrics) hubMetrics {
 		for _, why := range hub.EndedReasons() {
 			h.ended.init(labelValues{by, why})
 		}
+	}
+	for _, risk := range ticket.Risks() {
+		h.stepUps.init(labelValues{risk})
 	}
 	h.setProviders(nil)
 	h.resyncs.init(labelValues{hub.ResyncSubscribed}, labelValues{hub.ResyncRecovered}, labelValues{hub.ResyncMissed})
@@ -156,6 +161,9 @@ func (h hubMetrics) TicketChanged(t ticket.Ticket) {
 func (h hubMetrics) PhoneCallDone(action, outcome, provider string) {
 	h.calls.get(labelValues{action, outcome, h.providerLabel(provider)}).Inc()
 }
+
+// SteppedUp implements hub.Metrics.
+func (h hubMetrics) SteppedUp(risk string) { h.stepUps.get(labelValues{risk}).Inc() }
 
 // WaitStarted implements hub.Metrics.
 func (h hubMetrics) WaitStarted(by hub.Transport) { h.started.get(labelValues{transports[by]}).Inc() }
