@@ -7,13 +7,20 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// addressRisk returns what is unusual about the phone's address, for clients with
-// number_matching: auto. An address of a private network is known, not hidden: phone and
+// addressRisk returns what is unusual about the addresses of phone and browser, for clients
+// with number_matching: auto. Countries are compared if both are known. An address of a private network is known, not hidden: phone and
 // browser are then in the operator's own network. The ticket itself has whether the
 // browser's address is hidden.
 func (g *Gate) addressRisk(t ticket.Ticket, phone request.Addr) ticket.Risk {
+	if t.Auto == 0 {
+		return ticket.NoRisk
+	}
 	if phone.Unverified {
 		return ticket.RiskHiddenAddress
+	}
+	pc, hand := g.places.Lookup(t.Address).Country, g.places.Lookup(phone.Display).Country
+	if pc != "" && hand != "" && pc != hand {
+		return ticket.RiskCountry
 	}
 	return ticket.NoRisk
 }
