@@ -3,10 +3,13 @@ package apitest_test
 import (
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"loginhub/api"
+	"loginhub/api/geoip"
+	"loginhub/api/geoip/geoiptest"
 	"loginhub/hub/client"
 )
 
@@ -130,11 +133,17 @@ func TestStepUp_Precheck(t *testing.T) {
 	s.ask(t, "POST", p.path("scan"), body).ok(t, http.StatusOK) // the code was not spent
 }
 
-// TestStepUp_HiddenAddress: an address that could be known and is not is unusual, one of a
-// private network is not.
-func TestStepUp_HiddenAddress(t *testing.T) {
+// TestStepUp_Addresses: an address that could be known and is not is unusual, one of a
+// private network or an unknown country is not.
+func TestStepUp_Addresses(t *testing.T) {
 	t.Parallel()
-	s := startAuto(t, options{api: func(c *api.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }})
+	path := filepath.Join(t.TempDir(), "places.mmdb")
+	must(t, geoiptest.Write(path, 1, geoiptest.Places()))
+	places, err := geoip.Open(path)
+	must(t, err)
+	s := startAuto(t, options{api: func(c *api.Config) {
+		c.TrustedProxies, c.Places = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, places
+	}})
 	ann := s.phone("ann")
 	p := s.autoTicket(t, "", from("203.0.113.7")...)
 	ann.demanded(t, p, from("198.51.100.1")...)
@@ -143,7 +152,9 @@ func TestStepUp_HiddenAddress(t *testing.T) {
 		pc, phone []string
 		want      bool
 	}{
-		"both known":           {from("203.0.113.7"), from("198.51.100.1"), false},
+		"one country":          {from("203.0.113.7"), from("203.0.113.200"), false},
+		"two countries":        {from("203.0.113.7"), from("198.51.100.1"), true},
+		"one unknown":          {from("203.0.113.7"), from("192.0.2.1"), false},
 		"both private":         {from("10.1.2.3"), from("192.168.1.1"), false},
 		"one private":          {from("10.1.2.3"), from("198.51.100.1"), false},
 		"the browser's hidden": {nil, from("198.51.100.1"), true},
@@ -153,7 +164,7 @@ func TestStepUp_HiddenAddress(t *testing.T) {
 			t.Errorf("%s: number demanded %t", name, !c.want)
 		}
 	}
-	if log := s.log.String(); strings.Count(log, "audit.step_up=hidden_address") != 2 {
+	if log := s.log.String(); strings.Count(log, "audit.step_up=hidden_address") != 2 || strings.Count(log, "audit.step_up=country") != 2 {
 		t.Errorf("the audit log:\n%s", log)
 	}
 }

@@ -76,7 +76,7 @@ func (h *Handlers) admit(c echo.Context, id ticket.ID, client string, by provide
 		return fmt.Errorf("encode proof: %w", err)
 	}
 	value := base64.RawURLEncoding.EncodeToString(h.States.Seal(proofName(id), text))
-	c.SetCookie(visit.NewCookie(h.gate, cookieName(id), value, int(proofLife/time.Second)))
+	c.SetCookie(h.gate.NewCookie(cookieName(id), value, int(proofLife/time.Second)))
 	return c.Redirect(http.StatusSeeOther, "/s/"+string(id)+"/consent")
 }
 
@@ -88,7 +88,7 @@ func cookieName(id ticket.ID) string { return "consent-" + id.Short() }
 
 // proofOf returns the browser's proof for a ticket; nil if it has none.
 func (h *Handlers) proofOf(c echo.Context, id ticket.ID) *proof {
-	cookie, err := c.Request().Cookie(visit.CookieName(h.gate, cookieName(id)))
+	cookie, err := c.Request().Cookie(h.gate.CookieName(cookieName(id)))
 	if err != nil || h.States == nil {
 		return nil
 	}

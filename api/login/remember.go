@@ -8,7 +8,6 @@ import (
 
 	"loginhub/api/gate"
 	"loginhub/api/request"
-	"loginhub/api/visit"
 	"loginhub/hub/ticket"
 )
 
@@ -27,7 +26,7 @@ func (l *Handlers) knownUsers(c echo.Context, client string, own bool) ticket.Kn
 
 // knownCookie returns the value of the browser's cookie; "" if it has none, or several.
 func (l *Handlers) knownCookie(c echo.Context) string {
-	all := c.Request().CookiesNamed(visit.CookieName(l.gate, knownCookie))
+	all := c.Request().CookiesNamed(l.gate.CookieName(knownCookie))
 	if len(all) != 1 {
 		return ""
 	}
@@ -80,6 +79,6 @@ func (l *Handlers) remember(c echo.Context, id ticket.ID) error {
 	if err != nil {
 		return err
 	}
-	c.SetCookie(visit.NewCookie(l.gate, knownCookie, value, int(ticket.KnownLife/time.Second)))
+	c.SetCookie(l.gate.NewCookie(knownCookie, value, int(ticket.KnownLife/time.Second)))
 	return nil
 }

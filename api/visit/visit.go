@@ -230,26 +230,10 @@ func stateKey(state string) string { return "state:" + stateHash(state) }
 // cookieName returns a different name for each state, so that two windows do not overwrite
 // the cookie of each other.
 func (s *Visits) cookieName(state string) string {
-	return CookieName(s.gate, stateHash(state)[:8])
+	return s.gate.CookieName(stateHash(state)[:8])
 }
 
 // cookie binds a state to this browser.
 func (s *Visits) cookie(state, value string, age int) *http.Cookie {
-	return NewCookie(s.gate, stateHash(state)[:8], value, age)
-}
-
-// CookieName returns the name of a cookie of the hub. With __Host- no other host of the
-// domain can set it (RFC 6265bis).
-func CookieName(g *gate.Gate, name string) string {
-	if strings.HasPrefix(g.PublicURL, "https://") {
-		return "__Host-loginhub-" + name
-	}
-	return "loginhub-" + name
-}
-
-// NewCookie returns a cookie of the hub. It is SameSite=Lax because the provider's page
-// returns from another site by a top-level GET. A negative age deletes it.
-func NewCookie(g *gate.Gate, name, value string, age int) *http.Cookie {
-	return &http.Cookie{Name: CookieName(g, name), Value: value, Path: "/", MaxAge: age, HttpOnly: true,
-		Secure: strings.HasPrefix(g.PublicURL, "https://"), SameSite: http.SameSiteLaxMode}
+	return s.gate.NewCookie(stateHash(state)[:8], value, age)
 }
