@@ -17,6 +17,7 @@ import (
 	"loginhub/api/apitest"
 	"loginhub/api/events"
 	"loginhub/api/oidc"
+	"loginhub/hub"
 )
 
 func load(t *testing.T) *apitest.Spec {
@@ -41,7 +42,7 @@ func at(t *testing.T, v any, path ...string) any {
 }
 
 func TestOpenAPI_Routes(t *testing.T) {
-	s, err := New(Config{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	s, err := New(Config{Hub: &hub.Hub{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
