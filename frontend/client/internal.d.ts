@@ -11,6 +11,8 @@ export interface Ticket extends View {
   qr_image: string
   match_code?: string
   launch_url?: string
+  /** On the hub's own page: the browser shall remember who logs in. */
+  remember?: boolean
   scan_with?: string[]
   branding?: Branding
   picture_hosts?: string[]

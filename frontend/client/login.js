@@ -208,7 +208,7 @@ class Login {
     const { state, user, reason, expires_in: left } = view
     if (left !== undefined) this.#deadline = this.#env.clock.now() + left * 1000
     if (state === 'expired') return this.#expired()
-    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode, launch_url: launchUrl, scan_with: scanWith, branding, picture_hosts: pictureHosts } = /** @type {T.Ticket} */ (this.#ticket)
+    const { qr_url: qrUrl, qr_image: qrImage, match_code: matchCode = view.match_code, launch_url: launchUrl, scan_with: scanWith, branding, picture_hosts: pictureHosts } = /** @type {T.Ticket} */ (this.#ticket)
     const snapshot = { state, live: true, qrUrl, qrImage, matchCode, launchUrl, scanWith, branding, pictureHosts, user, reason }
     if (state === 'rejected') follow(this.#env, view)
     if (state === 'consumed' || state === 'rejected') return this.#end(snapshot)

@@ -39,7 +39,7 @@ export interface Snapshot {
   qrUrl?: string
   /** The image of the QR code, an absolute URL at the hub. */
   qrImage?: string
-  /** With number matching: the number that the user must choose on the phone. */
+  /** With number matching: the number that the user must choose on the phone. It may appear only when the user has scanned. */
   matchCode?: string
   /** On a phone: the link that opens the app of this login. It may leave the page; call `keepTicket()` then. */
   launchUrl?: string
@@ -89,6 +89,8 @@ export interface View {
   expires_in?: number
   user?: User
   reason?: string
+  /** The number to show now, of a client with `number_matching: auto`. */
+  match_code?: string
   token?: string
   token_type?: string
   token_expires_in?: number

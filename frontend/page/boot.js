@@ -19,7 +19,7 @@ function requestTicket(client, request) {
   boot.ticket = fetch('/api/login/tickets', {
     method: 'POST', headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify(request ? { request: request } : { client_id: client, nonce: boot.nonce }),
-    cache: 'no-store', credentials: request ? 'same-origin' : 'omit', redirect: 'error',
+    cache: 'no-store', credentials: 'same-origin', redirect: 'error',
   })
   boot.ticket.catch(function () {}) // page.js reports it
 }

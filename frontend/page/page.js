@@ -19,6 +19,7 @@ let messages, language, login
 let snapshot = { state: 'making' }
 let verification // of the token, once there is one
 let retryAt
+let remembered // the ticket of the last call of remember
 
 const view = createView()
 const redirects = createRedirects(() => login?.ticket)
@@ -39,6 +40,7 @@ login = createLogin({
     if (next.state === 'consumed' && !verification && !request) snapshot = { ...next, state: 'expired' }
     render()
     if (next.state === 'pending') enterApp()
+    if (next.state === 'confirmed') remember()
   },
   async onToken(token, { code }) {
     const picture = pictureOf(snapshot) // the view after the acknowledgement has no user
@@ -60,11 +62,21 @@ for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
 }
 for (const id of ['open', 'phone']) $(id)?.addEventListener('click', () => login.keepTicket())
 
-// The first request is that for a ticket. boot.js has sent it.
+// The first request is that for a ticket. boot.js has sent it. The hub's own page has cookies.
 function takeTicket(url, options) {
-  const { ticket = fetch(url, options) } = boot
+  const { ticket = fetch(url, { ...options, credentials: 'same-origin' }) } = boot
   boot.ticket = undefined
   return ticket
+}
+
+// Has the browser keep who has logged in with it, if the hub asks for that. The page may be left before the answer.
+function remember() {
+  const { ticket, secret, remember: asked } = login.ticket
+  if (!asked || ticket === remembered) return
+  remembered = ticket
+  const headers = { Authorization: `Bearer ${secret}` }
+  fetch(`/api/login/tickets/${ticket}/remember`, { method: 'POST', headers, keepalive: true, credentials: 'same-origin' })
+    .catch(() => {}) // the next login asks for a number again
 }
 
 // The browser goes to the app's own login and from there to the site, once. A user who comes back presses the button.

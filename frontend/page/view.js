@@ -73,10 +73,10 @@ function status({ state, messages, error, reason, user }) {
 
 // Returns what a screen reader reads beside the status: who scanned, what to do, that the connection is lost and
 // that it is back.
-function spoken({ state, messages, live, error, user }, previous) {
+function spoken({ state, messages, live, error, user, matchCode }, previous) {
   if (state === 'error') return errorMessages(messages, error)[1]
   if (isLost(state, live)) return messages.offline
-  if (state === 'scanned') return `${user?.nickname || messages.someone} ${messages.hasScanned}`
+  if (state === 'scanned') return `${user?.nickname || messages.someone} ${messages.hasScanned}${matchCode ? `. ${messages.match}: ${matchCode}` : ''}`
   return state === previous.state && $('spoken').textContent ? messages[state] : ''
 }
 

@@ -126,7 +126,7 @@ export class View {
     setText(this.#text, launch ? messages.here : codeless ? messages.errors.login_disabled : scan || rejected || (this.#user.hidden || !closed ? messages[state] : messages.loggedInAs.replace('{name}', () => name)))
     const hintText = hint(snapshot, messages, this.#client())
     setText(this.#hint, hintText)
-    const note = snapshot.live === false || state === 'error' ? hintText : state === 'scanned' ? `${name} ${messages.hasScanned}` : ''
+    const note = snapshot.live === false || state === 'error' ? hintText : state === 'scanned' ? `${name} ${messages.hasScanned}${matchCode ? `. ${messages.match}: ${matchCode}` : ''}` : ''
     setText(this.#spoken, note)
     const action = { scanned: messages.notMe, rejected: messages.again, error: messages.retry }[/** @type {string} */ (state)]
     this.#button.hidden = !action
