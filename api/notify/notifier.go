@@ -85,8 +85,7 @@ func (n *Notifier) Reload(clients []*client.Client, others map[string]outbox.Des
 	if all == nil {
 		all = map[string]outbox.Destination{}
 	}
-	calls := &http.Client{Transport: n.transport, Timeout: webhookTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	calls := &http.Client{Transport: n.transport, Timeout: webhookTimeout, CheckRedirect: noRedirect}
 	for _, c := range clients {
 		if c.Events != nil {
 			all[QueueOf(c)] = webhook{c.Events, calls, n.now}

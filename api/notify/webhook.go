@@ -47,6 +47,8 @@ func newTransport() *http.Transport {
 	}
 }
 
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 // webhook delivers the events of a client (outbox.Destination).
 type webhook struct {
 	to   *client.Events

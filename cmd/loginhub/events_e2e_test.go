@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -305,34 +307,40 @@ func TestEvents_NodeKilled(t *testing.T) {
 	}
 }
 
-// TestEvents_Commands counts the commands of a login for its events; a client without
-// events has none.
+// TestEvents_Commands counts the commands of a login for its events: none without events,
+// three once a reload has switched them on.
 func TestEvents_Commands(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, nil)
-	redis, nodes := cluster(t, 1, s.clientsFile(nil, "plain")+"", "TRUSTED_PROXIES=")
+	file := hubtest.WriteFile(t, "clients.yaml", "clients: [{id: plain}]")
+	redis, nodes := cluster(t, 1, "CLIENTS="+file)
 	ctx := hubtest.Context(t, 30*time.Second)
-	login := func() []string {
+	login := func(events int) []string {
 		stop := redis.Monitor(t)
-		p, err := hubtest.CreateTicket(ctx, nodes[0].URL, map[string]string{"client_id": "plain"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := hubtest.MustCreateTicket(t, ctx, nodes[0].URL)
 		before := len(s.events("plain"))
 		mustCall(t, ctx, hubtest.NewPhone("alice"), nodes[0].URL, p.ID, "confirm")
 		hubtest.Eventually(t, 10*time.Second, "delivered", func() bool {
-			return len(s.events("plain")) > before && len(redis.Client.Keys(ctx, "loginhub:outbox:*:entries").Val()) == 0
+			return len(s.events("plain")) == before+events && len(redis.Client.Keys(ctx, "loginhub:outbox:*:entries").Val()) == 0
 		})
-		var own []string
-		for _, line := range ticketCommands(stop(), "loginhub:outbox:") {
-			if strings.Contains(line, p.ID) { // not the looks of the node into its queue
-				own = append(own, line)
-			}
-		}
-		return own
+		all := ticketCommands(stop(), "loginhub:outbox:")
+		return slices.DeleteFunc(all, func(line string) bool {
+			return strings.Contains(line, `"keys"`) || events > 0 && !strings.Contains(line, p.ID) // of this test; the node looks into its queue
+		})
 	}
-	login() // loads the script
-	if commands := login(); len(commands) != 3 {
+	if commands := login(0); len(commands) != 0 {
+		t.Errorf("without events:\n%s", strings.Join(commands, "\n"))
+	}
+	_, path, _ := strings.Cut(s.clientsFile(nil, "plain"), "=")
+	if err := os.WriteFile(file, []byte(readFile(t, path)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[0].Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	hubtest.Eventually(t, 10*time.Second, "reloaded", func() bool { return strings.Contains(nodes[0].Log(), `"msg":"reloaded"`) })
+	login(1) // loads the script
+	if commands := login(1); len(commands) != 3 {
 		t.Errorf("%d commands, want 3:\n%s", len(commands), strings.Join(commands, "\n"))
 	}
 }
