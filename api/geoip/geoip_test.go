@@ -38,6 +38,9 @@ func TestLookup(t *testing.T) {
 	places["192.0.2.48/28"] = geoiptest.City("AA", [2]string{"\u202eevil\n", "中国\x00"}, [2]string{strings.Repeat("x", 200), "\u200b"}, 0, 0, 1)
 	places["192.0.2.64/28"] = geoiptest.City("-", [2]string{"-", "-"}, [2]string{"-", "-"}, 0, 0, 0) // IP2Location, unknown
 	places["192.0.2.80/28"] = mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String("NO")}}
+	places["192.0.2.112/28"] = geoiptest.City("zz", [2]string{"Unknown", "-"}, [2]string{}, 0, 0, 0)                     // DB-IP, unknown
+	places["192.0.2.128/28"] = geoiptest.City("JP", [2]string{"Japan", "日本"}, [2]string{"-", "-"}, 0, 0, 0)              // IP2Location, unknown city
+	places["192.0.2.144/28"] = mmdbtype.Map{"country_code": mmdbtype.String("GB"), "city": mmdbtype.String("Bracknell")} // ip-location-db
 	places["192.0.2.96/28"] = mmdbtype.Map{"country": mmdbtype.Uint32(7)}
 	db, _ := open(t, places)
 	for _, c := range []struct{ addr, country, en, zh string }{
@@ -51,6 +54,9 @@ func TestLookup(t *testing.T) {
 		{"192.0.2.65", "", "", ""},
 		{"192.0.2.81", "NO", "NO", "NO"},
 		{"192.0.2.97", "", "", ""},
+		{"192.0.2.113", "", "", ""},
+		{"192.0.2.129", "JP", "Japan", "日本"},
+		{"192.0.2.145", "GB", "Bracknell, GB", "Bracknell, GB"},
 		{"192.0.2.200", "", "", ""}, // in no network
 		{"2001:db8::1", "", "", ""},
 		{"10.0.0.1", "", "", ""},
@@ -89,6 +95,12 @@ func TestFar(t *testing.T) {
 	china := [2]string{"China", "中国"}
 	places["192.0.2.0/28"] = geoiptest.City("CN", china, [2]string{}, 34.77, 113.72, 1000) // only the country is known
 	places["192.0.2.16/28"] = mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String("CN")}}
+	flat := func(city string, lat, lon mmdbtype.DataType) mmdbtype.Map { // ip-location-db; IPinfo has texts
+		return mmdbtype.Map{"country_code": mmdbtype.String("CN"), "city": mmdbtype.String(city), "latitude": lat, "longitude": lon}
+	}
+	places["192.0.2.32/28"] = flat("Harbin", mmdbtype.Float32(45.75), mmdbtype.Float32(126.65))
+	places["192.0.2.48/28"] = flat("", mmdbtype.Float32(34.77), mmdbtype.Float32(113.72))
+	places["192.0.2.64/28"] = flat("Harbin", mmdbtype.String("45.75"), mmdbtype.String("126.65"))
 	db, _ := open(t, places)
 	const shanghai, suzhou, beijing, berlin, munich, country, bare, unknown = "203.0.113.7", "203.0.113.130", "203.0.113.200", "198.51.100.1", "2001:db8:cafe::1", "192.0.2.1", "192.0.2.17", "192.0.2.200"
 	for _, c := range []struct {
@@ -98,6 +110,7 @@ func TestFar(t *testing.T) {
 		{shanghai, shanghai, false}, {shanghai, suzhou, false}, {shanghai, beijing, true}, {suzhou, berlin, true}, {berlin, munich, true},
 		{shanghai, country, false}, {shanghai, bare, false}, {bare, berlin, true}, {country, berlin, true},
 		{shanghai, unknown, false}, {unknown, unknown, false},
+		{shanghai, "192.0.2.33", true}, {shanghai, "192.0.2.49", false}, {shanghai, "192.0.2.65", false}, {berlin, "192.0.2.65", true},
 	} {
 		a, b := db.Lookup(netip.MustParseAddr(c.a)), db.Lookup(netip.MustParseAddr(c.b))
 		if geoip.Far(a, b) != c.far || geoip.Far(b, a) != c.far {

@@ -3,6 +3,7 @@ package geoip
 import (
 	"cmp"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/oschwald/maxminddb-golang/v2"
@@ -49,8 +50,8 @@ type record struct {
 	} `maxminddb:"location"`
 }
 
-// flatRecord is what IPinfo knows about a network. Country is a code in some of its databases, and a
-// name with the code beside it in others.
+// flatRecord is what IPinfo and the npm packages @ip-location-db know about a network. Country is a code in some
+// databases, and a name with the code beside it in others.
 type flatRecord struct {
 	Country string `maxminddb:"country"`
 	Code    string `maxminddb:"country_code"`
@@ -64,8 +65,8 @@ func placeOf(found maxminddb.Result) Place {
 	r.Location.Lat = math.NaN() // stays if there are no coordinates
 	if found.Decode(&r) == nil && r.Country.Code != "" {
 		p := Place{Country: code(r.Country.Code), country: r.Country.Names, city: r.City.Names}
-		if at := r.Location; at.Radius <= farAway && math.Abs(at.Lat) <= 90 && math.Abs(at.Lon) <= 180 {
-			p.located, p.lat, p.lon = true, at.Lat, at.Lon
+		if at := r.Location; at.Radius <= farAway {
+			return p.at(at.Lat, at.Lon)
 		}
 		return p.known()
 	}
@@ -76,6 +77,19 @@ func placeOf(found maxminddb.Result) Place {
 	p := Place{Country: code(cmp.Or(f.Code, f.Country)), country: names{EN: f.Name}, city: names{EN: f.City}}
 	if f.Code != "" && f.Name == "" {
 		p.country.EN = f.Country
+	}
+	if f.City == "" { // coordinates without a city are the middle of the country
+		return p.known()
+	}
+	lat, lon := math.NaN(), math.NaN()
+	_, _ = found.DecodePath(&lat, "latitude"), found.DecodePath(&lon, "longitude") // texts in some databases: not used
+	return p.at(lat, lon)
+}
+
+// at returns p with coordinates in degrees, if they are valid.
+func (p Place) at(lat, lon float64) Place {
+	if math.Abs(lat) <= 90 && math.Abs(lon) <= 180 {
+		p.located, p.lat, p.lon = true, lat, lon
 	}
 	return p.known()
 }
@@ -88,13 +102,27 @@ func (p Place) known() Place {
 	return p
 }
 
+// noCountry are codes by which databases say that they do not know the country.
+var noCountry = []string{"AP", "EU", "XX", "ZZ"}
+
 // code returns a country's code in capitals, or "" if the text is none.
 func code(text string) string {
 	letter := func(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
 	if len(text) != 2 || !letter(text[0]) || !letter(text[1]) {
 		return ""
 	}
-	return strings.ToUpper(text)
+	if text = strings.ToUpper(text); slices.Contains(noCountry, text) {
+		return ""
+	}
+	return text
+}
+
+// clean returns the name of a city or country for a person; "" if the database has none, for which IP2Location has "-".
+func clean(name string) string {
+	if name == "-" {
+		return ""
+	}
+	return provider.CleanText(name, maxName)
 }
 
 // in returns the name in a language (ISO 639-1), otherwise in English. It reports whether the name is Chinese, Japanese
@@ -108,10 +136,10 @@ func (n names) in(language string) (name string, cjk bool) {
 	case "ko":
 		name = n.KO
 	}
-	if name = provider.CleanText(name, maxName); name != "" {
+	if name = clean(name); name != "" {
 		return name, true
 	}
-	return provider.CleanText(n.EN, maxName), false
+	return clean(n.EN), false
 }
 
 // Text returns the city and country for a person who reads the language of a tag such as zh-CN; "" if the place is
