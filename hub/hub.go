@@ -109,7 +109,7 @@ type Hub struct {
 	resync    *resyncer
 	switches  *killSwitch
 	conns     conns
-	writers   writers
+	writers   workers[*socket]
 
 	ctx    context.Context // of the calls of sockets
 	cancel context.CancelFunc
@@ -129,7 +129,7 @@ func New(c Config) *Hub {
 	h := &Hub{config: c, node: cmp.Or(c.Node, NewNodeID()), log: c.Log, metrics: c.Metrics}
 	h.current.Store(newCurrent(c.Reloadable))
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.writers = writers{wg: &h.conns.wg, done: h.ctx.Done(), next: make(chan *socket)}
+	h.writers = workers[*socket]{do: (*socket).write, wg: &h.conns.wg, done: h.ctx.Done(), next: make(chan *socket)}
 	// A ticket is swept at least twice in ResultTTL, which can be more often than the
 	// heartbeat.
 	sweeps := int(max(1, (heartbeat+c.ResultTTL/2-1)/(c.ResultTTL/2)))

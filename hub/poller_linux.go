@@ -25,7 +25,9 @@ const (
 type epoll struct {
 	file    *os.File // waited for through Go's poller: it holds no thread
 	fd      int
-	readers chan struct{} // one element per reader
+	readers workers[input]
+	busy    chan struct{} // one element per reader at work
+	wg      sync.WaitGroup
 	ended   chan struct{}
 
 	mu      sync.Mutex
@@ -43,7 +45,8 @@ func newPoller(readers int) (poller, error) {
 	if err := syscall.SetNonblock(fd, true); err != nil { // for os.NewFile
 		return nil, errors.Join(fmt.Errorf("epoll: %w", err), syscall.Close(fd))
 	}
-	p := &epoll{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, readers: make(chan struct{}, readers), ended: make(chan struct{})}
+	p := &epoll{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, busy: make(chan struct{}, readers), ended: make(chan struct{})}
+	p.readers = workers[input]{do: p.handle, wg: &p.wg, done: p.ended, next: make(chan input)}
 	go p.run()
 	return p, nil
 }
@@ -98,13 +101,20 @@ func (p *epoll) receive(c *conn, in []byte) {
 		c.end(err)
 		return
 	}
-	got := bytes.Clone(in[:n])
-	p.readers <- struct{}{}
-	go func() {
-		free := sync.OnceFunc(func() { <-p.readers })
-		defer free()
-		c.receive(got, nil, free) // a browser that sends half a frame keeps no reader busy
-	}()
+	p.busy <- struct{}{}
+	p.readers.run(input{c, bytes.Clone(in[:n])})
+}
+
+// input is what a connection has received.
+type input struct {
+	conn *conn
+	got  []byte
+}
+
+func (p *epoll) handle(in input) {
+	free := sync.OnceFunc(func() { <-p.busy })
+	defer free()
+	in.conn.receive(in.got, nil, free) // a browser that sends half a frame keeps no reader busy
 }
 
 // add implements poller.
@@ -164,6 +174,7 @@ func (p *epoll) stop() {
 	p.mu.Unlock()
 	_ = p.file.Close() // run gets an error
 	<-p.ended
+	p.wg.Wait()
 }
 
 // control calls do with the connection's file descriptor. It returns an error if the
