@@ -148,7 +148,7 @@ test('package: the modules are strict TypeScript', async () => {
   await run(process.execPath, [tsc, '-p', client]).catch(({ stdout }) => assert.fail(stdout))
 })
 
-test('package: minified below 5 kB gzipped', async () => {
+test('package: minified below 5.5 kB gzipped', async () => {
   const { outputFiles: [bundle] } = await build({ entryPoints: [join(client, 'login.js')], bundle: true, minify: true, format: 'esm', write: false })
-  assert.ok(gzipSync(bundle.contents, { level: 9 }).length < 5000)
+  assert.ok(gzipSync(bundle.contents, { level: 9 }).length < 5500)
 })
