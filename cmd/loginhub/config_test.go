@@ -200,7 +200,7 @@ func TestConfig_Errors(t *testing.T) {
 		{"REDIS_URL=", ""}, // means the embedded store, which is not for production
 		{"KEYS=", ""}, {"KEYS=hunter2", ""}, {"KEYS=" + goodKey + "," + goodKey, ""}, {"KEYS=" + goodKey + ",hunter2", ""}, {"KEYS=" + goodKey[1:], ""},
 		{"KEYS_FILE=" + missing, ""}, {"REDIS_URL_FILE=" + missing, "REDIS_URL"}, {"WECHAT_APP_SECRET_FILE=" + missing, "WECHAT_APP_SECRET"},
-		{"CLIENTS=" + missing, ""},
+		{"CLIENTS=" + missing, ""}, {"GEOIP_FILE=" + missing, ""},
 		{"ADMIN_TOKEN=hunter2", ""}, {"ADMIN_TOKEN=hunter2 123456789abcdef0123456789abcdef", ""}, {"ADMIN_TOKEN=" + goodKey, ""}, {"ADMIN_TOKEN_FILE=" + missing, ""},
 		{"WECHAT_APP_ID=", "WECHAT_APP_SECRET"}, {"WECHAT_APP_SECRET=", ""},
 		{"WECHAT_WEB_APP_ID=wx1", "WECHAT_WEB_"}, {"WECHAT_WEB_APP_SECRET=hunter2", "WECHAT_WEB_"},
