@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -29,6 +30,8 @@ export async function startWeChat({ clients, env } = {}) {
     url: node.url,
     code: (user) => callControl(`/code?user=${encodeURIComponent(user)}`),
     phoneCode: (number) => callControl(`/phone?number=${number}`),
+    allow: (user, template) => callControl(`/allow?user=${encodeURIComponent(user)}&template=${template}`),
+    messages: async () => JSON.parse(await callControl('/messages', 'GET')),
     fail: (errcode) => callControl(`/fail?errcode=${errcode}`),
     calls: async () => Number(await callControl('/calls', 'GET')),
     async stop() {
@@ -57,13 +60,15 @@ export async function startLogin(hubURL, body = {}, headers = {}) {
 /**
  * Imitates the part of the global `wx` that the pages use: codes from the imitation of WeChat, real
  * requests, `success` for every status, JSON parsed regardless of the media type. Tests set `user`,
- * `scene`, `apiCategory`, `language`, `read` (the camera's result), `network` ('down', 'slow') and
- * `forwarded` (headers of a proxy). `log` lists the calls.
+ * `scene`, `apiCategory`, `language`, `read` (the camera's result), `network` ('down', 'slow'),
+ * `notice` (the answer to wx.requestSubscribeMessage, or its errCode) and `forwarded` (headers of a
+ * proxy). `log` lists the calls.
  */
 export class FakeWX {
   user = 'ming'
   scene = 1011
   language = 'zh_CN'
+  notice = 'accept'
   log = []
   #stored = new Map()
   #wechat
@@ -96,6 +101,17 @@ export class FakeWX {
     }, (err) => fail({ errMsg: `request:fail ${err}` }))
   }
 
+  requestSubscribeMessage = ({ tmplIds: [template], success, fail }) => {
+    this.log.push('ask')
+    const inTap = tapping
+    return runLater(async () => {
+      if (!inTap) return fail({ errMsg: 'requestSubscribeMessage:fail can only be invoked by user TAP gesture.' })
+      if (typeof this.notice === 'number') return fail({ errCode: this.notice, errMsg: 'requestSubscribeMessage:fail' })
+      if (this.notice.startsWith('accept')) await this.#wechat.allow(this.user, template)
+      return success({ [template]: this.notice, errMsg: 'requestSubscribeMessage:ok' })
+    })
+  }
+
   uploadFile = ({ success }) => runLater(() => success({ statusCode: 200, data: '{"url":"https://pictures.test/a.png"}' }))
   scanCode = ({ onlyFromCamera, success, fail }) => {
     this.log.push(onlyFromCamera ? 'camera' : 'album')
@@ -109,8 +125,11 @@ export class FakeWX {
   setNavigationBarTitle = ({ title }) => { this.title = title }
   navigateTo = ({ url }) => { this.opened = url }
   reLaunch = ({ url }) => { this.opened = url }
+  exitMiniProgram = () => { this.closed = true }
 }
 
+let tapped = false // the next handler is that of a tap
+let tapping = false // its synchronous part runs
 const runLater = (run) => void queueMicrotask(run)
 
 // The simulator needs a browser's globals.
@@ -121,6 +140,18 @@ for (const name of ['window', 'document', 'CustomEvent', 'Event', 'Node', 'HTMLE
 const simulate = require('miniprogram-simulate')
 // By WeChat's manual a page is a component: everything except its data is a method.
 globalThis.Page = ({ data, ...methods }) => {
+  for (const [name, method] of Object.entries(methods)) {
+    methods[name] = function handler(...args) {
+      const before = tapping
+      tapping ||= tapped
+      tapped = false
+      try {
+        return method.apply(this, args)
+      } finally {
+        tapping = before
+      }
+    }
+  }
   globalThis.Component({ data, methods })
 }
 
@@ -144,6 +175,16 @@ export async function openPage(name, wx, query = {}) {
     opened: () => opening,
     close: () => page.instance.onUnload?.(),
   }
+}
+/** Taps the button with the text, and waits until the page has its answer. */
+export async function tap(page, label) {
+  const button = page.page.querySelectorAll('.action').concat(page.page.querySelectorAll('.number')).find((element) => element.dom.textContent === label)
+  assert.ok(button, `no button "${label}" in: ${page.text()}`)
+  tapped = true
+  button.dispatchEvent('tap')
+  do {
+    await new Promise((done) => setImmediate(done))
+  } while (page.data.busy)
 }
 const loaded = {} // the simulator loads a file once
 

@@ -18,7 +18,7 @@ type Message struct {
 	Page     string            `json:"page"`
 	Lang     string            `json:"lang"`
 	State    string            `json:"miniprogram_state"`
-	Data     map[string]string `json:"-"` // values by field
+	Data     map[string]string `json:"values"` // by field
 }
 
 // permission is what a user allows with one tap.

@@ -109,7 +109,7 @@ test('mini-program modules: required paths exist inside it', () => {
 })
 
 // The compiler accepts unknown names. The page would show nothing for them, without an error.
-for (const name of ['pages/index/index', 'pages/confirm/confirm']) {
+for (const name of ['pages/index/index', 'pages/confirm/confirm', 'pages/notice/notice']) {
   test(`mini-program template: ${name} uses only data of its page`, async () => {
     const { page } = await openPage(name, new FakeWX({}))
     const wxml = readText(join(miniprogramDir, `${name}.wxml`))

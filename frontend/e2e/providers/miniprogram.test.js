@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { PLACES, freePort, startNode, tempDir } from '../hub.js'
-import { FakeWX, openPage, startLogin, startWeChat } from '../miniprogram.js'
+import { FakeWX, openPage, startLogin, startWeChat, tap } from '../miniprogram.js'
 
 const require = createRequire(import.meta.url)
 const messages = require('../../miniprogram/lib/messages.js')
@@ -54,16 +54,6 @@ async function scan(wx, login, query = { q: encodeURIComponent(login.qr_url) }) 
   opened.push(page)
   await page.opened()
   return page
-}
-
-/** Taps the button with the text, and waits until the page has its answer. */
-async function tap(page, label) {
-  const button = page.page.querySelectorAll('.action').concat(page.page.querySelectorAll('.number')).find((element) => element.dom.textContent === label)
-  assert.ok(button, `no button "${label}" in: ${page.text()}`)
-  button.dispatchEvent('tap')
-  do {
-    await new Promise((done) => setImmediate(done))
-  } while (page.data.busy)
 }
 
 const zh = messages['zh-CN']

@@ -25,15 +25,16 @@ const CLOSED_SCREENS = { __proto__: null, cancelled_here: 'cancelled', user: 'wi
 // The other error codes of the hub. The screen shows the hub's own text.
 const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'scan_required', 'not_confirmed', 'not_found',
   'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
-const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
+const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected', dispute: 'disputed' }
 const NOT_FROM_HUB = { code: 'store_unavailable' } // for an answer that does not come from the hub
 const MAX_RETRY_AFTER = 60 // seconds
 const RETRY_CODES = ['code_invalid', 'provider_unavailable']
 const TIMEOUT = 12000 // ms; the hub itself stops a call to WeChat after 10 s
 
 /**
- * Returns the calls for one ticket. Each call returns `{screen, login, choices, expiresIn, phone, detail,
- * retryAfter}` and never throws. `phone` is how the site asks for the phone number, or the masked number. It first gets a code from wx.login: a code is valid for one call,
+ * Returns the calls for one ticket. Each call returns `{screen, login, choices, expiresIn, phone, template,
+ * detail, retryAfter}` and never throws. `phone` is how the site asks for the phone number, or the masked
+ * number; `template` is that of the message for which the site asks permission. It first gets a code from wx.login: a code is valid for one call,
  * and for five minutes.
  */
 function createApi({ wx, hub, ticket, language }) {
@@ -60,8 +61,9 @@ function createApi({ wx, hub, ticket, language }) {
 
   return {
     scan: (user) => call('scan', { user }),
-    confirm: (user, match, phoneCode) => call('confirm', Object.assign({ user, match }, phoneCode && { phone_code: phoneCode })),
+    confirm: (user, match, phoneCode, notice) => call('confirm', Object.assign({ user, match }, phoneCode && { phone_code: phoneCode }, notice && { notice })),
     reject: () => call('reject', {}),
+    dispute: () => call('dispute', {}),
   }
 }
 
@@ -121,8 +123,8 @@ function field(header, wantedName) {
   return name ? String(header[name]) : ''
 }
 
-function screen({ state, login: loginRequest, match_choices: choices, expires_in: expiresIn, phone_number: phone, code, reason, detail, retryAfter }) {
-  if (state === 'scanned') return { screen: 'consent', login: loginRequest, choices: choices || [], expiresIn, phone: phone || '' }
+function screen({ state, login: loginRequest, match_choices: choices, expires_in: expiresIn, phone_number: phone, notice_template: template, code, reason, detail, retryAfter }) {
+  if (state === 'scanned') return { screen: 'consent', login: loginRequest, choices: choices || [], expiresIn, phone: phone || '', template: template || '' }
   if (state) return { screen: state, phone: phone || '' }
   if (code === 'ticket_closed') return { screen: CLOSED_SCREENS[reason] || 'closed', detail: detail || code, retryAfter }
   return { screen: SCREENS[code] || 'refused', detail: detail || code, retryAfter }

@@ -1,6 +1,7 @@
 // Command server runs an imitation of WeChat for tests that are not written in Go. It prints
-// {"api":URL,"control":URL} and runs until its standard input ends. The control URL has five routes:
-// POST /code?user=NAME returns a code as wx.login does, POST /phone?number=N one as getPhoneNumber does, POST /secret?value=SECRET replaces the
+// {"api":URL,"control":URL} and runs until its standard input ends. The control URL has seven routes:
+// POST /code?user=NAME returns a code as wx.login does, POST /phone?number=N one as getPhoneNumber does, POST /allow?user=NAME&template=ID allows
+// a message, GET /messages returns those sent, POST /secret?value=SECRET replaces the
 // app's secret, POST /fail?errcode=N makes the next exchange fail with that errcode, and GET /calls returns the number of exchanges.
 package main
 
@@ -21,7 +22,8 @@ func main() {
 	if len(os.Args) != 3 {
 		log.Fatal("usage: wechat APPID SECRET")
 	}
-	app := wechattest.App{ID: os.Args[1], Secret: os.Args[2], OpenPlatform: "company"}
+	app := wechattest.App{ID: os.Args[1], Secret: os.Args[2], OpenPlatform: "company",
+		Templates: map[string][]string{"login": {"thing1", "time2", "thing3"}}, Pages: []string{"pages/confirm/confirm", "pages/notice/notice"}}
 	api := wechattest.New(wechattest.Options{})
 	defer api.Close()
 	api.Register(app)
@@ -49,6 +51,12 @@ func control(api *wechattest.Server, app wechattest.App) http.Handler {
 	})
 	mux.HandleFunc("POST /phone", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, api.PhoneCode(app.ID, "86", r.FormValue("number")))
+	})
+	mux.HandleFunc("POST /allow", func(_ http.ResponseWriter, r *http.Request) {
+		api.AllowMessage(app.ID, r.FormValue("user"), r.FormValue("template"))
+	})
+	mux.HandleFunc("GET /messages", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(api.Messages())
 	})
 	mux.HandleFunc("POST /fail", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("errcode"))

@@ -3,6 +3,7 @@ const { createApi } = require('../../lib/api')
 const { formatLogin, formatSeconds } = require('../../lib/format')
 const { chooseLanguage, messagesFor } = require('../../lib/language')
 const { ticketFromQuery } = require('../../lib/launch')
+const { askForNotice } = require('../../lib/notice')
 const { loadProfile } = require('../../lib/profile')
 const { assessRisk } = require('../../lib/risk')
 
@@ -41,14 +42,23 @@ Page({
   confirm() {
     if (this.data.screen !== 'consent') return undefined
     if (this.data.choices.length && !this.data.chosen) return undefined
-    return this.run(() => this.api.confirm(loadProfile(wx), this.data.chosen || undefined))
+    return this.confirmLogin()
   },
 
   // WeChat's button getPhoneNumber: without a code the user has declined, or WeChat gives none.
   confirmWithPhone({ detail }) {
     if (this.data.screen !== 'consent') return undefined
     if (!detail.code) return this.show({ screen: 'phone' })
-    return this.run(() => this.api.confirm(loadProfile(wx), this.data.chosen || undefined, detail.code))
+    return this.confirmLogin(detail.code)
+  },
+
+  // Asks first, because WeChat asks only in the tap itself. The login does not depend on the answer.
+  async confirmLogin(phoneCode) {
+    if (this.data.busy) return undefined
+    this.setData({ busy: true })
+    const notice = await askForNotice(wx, this.template)
+    this.setData({ busy: false })
+    return this.run(() => this.api.confirm(loadProfile(wx), this.data.chosen || undefined, phoneCode, notice))
   },
 
   reject() {
@@ -86,8 +96,9 @@ Page({
     else this.outcome(answer)
   },
 
-  consent({ login, choices, expiresIn, phone }) {
+  consent({ login, choices, expiresIn, phone, template }) {
     const { messages } = this.data
+    this.template = template
     const warning = assessRisk(this.scene, login)
     this.setData(Object.assign({
       screen: 'consent', choices, chosen: '', phone, phoneHint: '',
