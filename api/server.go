@@ -108,7 +108,8 @@ func New(c Config) (*Server, error) {
 		Events: &notify.Events{Issuer: c.Hub.Issuer(), Place: func(a netip.Addr) (string, string) {
 			place := c.Places.Lookup(a)
 			return place.Text("en"), place.Country
-		}}})
+		}},
+		Others: []notify.Source{&notify.Notices{Place: func(a netip.Addr, lang string) string { return c.Places.Lookup(a).Text(lang) }}}})
 	s.gate = gate.New(gate.Options{Hub: c.Hub, Notifier: s.notifier, Log: c.Log, PublicURL: c.PublicURL, OwnOrigins: c.OwnOrigins, Proxies: c.TrustedProxies, States: c.StateStore, Places: c.Places,
 		Limits: ratelimit.New(c.RateLimit, c.MaxWaitersPerAddr, c.Metrics.IncLimited), Outcome: outcome, Exchanged: c.Metrics.ObserveExchange})
 	s.refusals = refusals{s.gate, c.Refused}
@@ -141,7 +142,7 @@ func New(c Config) (*Server, error) {
 // Reload replaces the Reloadable for all requests that start from now on.
 func (s *Server) Reload(r gate.Reloadable) {
 	s.gate.Reload(r)
-	s.notifier.Reload(r.Clients, nil)
+	s.notifier.Reload(r.Clients, s.gate.NoticeQueues())
 }
 
 // Close ends what the server does outside of requests: it delivers logout tokens and events.

@@ -33,6 +33,7 @@ type Admission struct {
 	PhoneCode string
 	// Notice means that the user of a confirm allows a message about the login.
 	Notice bool
+	Lang   string // of the phone (BCP 47); "" if unknown
 	// Frame is what the phone read of a living code; "" for none.
 	Frame string
 	// FrameChecked: the browser opened the link with a good frame, and the hub has kept that

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"loginhub/api/notify"
 	"loginhub/api/token"
 	"loginhub/hub"
 	"loginhub/hub/client"
@@ -24,8 +25,10 @@ type confirmedLogin struct {
 	Client   string            `json:"client"`
 	By       provider.Identity `json:"by"` // without names
 	Subject  string            `json:"sub"`
+	AMR      []string          `json:"amr"`
 	Session  string            `json:"sid,omitempty"` // of an OpenID login
-	Until    int64             `json:"until"`         // Unix time
+	Asked    ticket.Instant    `json:"asked"`         // when the browser asked
+	AuthTime int64             `json:"auth_time"`     // Unix time
 	Disputed bool              `json:"disputed,omitempty"`
 }
 
@@ -51,7 +54,7 @@ func (a *Admission) keepLogin(ctx context.Context, call *hub.Call, site *client.
 	if err := json.Unmarshal(t.Claims, &claims); err != nil {
 		return fmt.Errorf("keep login: read claims: %w", err)
 	}
-	login := confirmedLogin{Client: site.ID, Subject: claims.Subject, Until: claims.AuthTime + int64(disputeLife/time.Second),
+	login := confirmedLogin{Client: site.ID, Subject: claims.Subject, AMR: claims.AMR, Asked: t.CreatedAt, AuthTime: claims.AuthTime,
 		By: provider.Identity{Provider: t.Identity.Provider, Realm: t.Identity.Realm, Subject: t.Identity.Subject}}
 	if t.Grant != nil && t.Grant.Type != ticket.GrantExchange {
 		var err error
@@ -67,7 +70,7 @@ func (g *Gate) saveLogin(ctx context.Context, id ticket.ID, login confirmedLogin
 	if err != nil {
 		return fmt.Errorf("keep login: %w", err)
 	}
-	return g.states.Save(ctx, loginName(id), text, time.Unix(login.Until, 0).Sub(g.states.Now()))
+	return g.states.Save(ctx, loginName(id), text, time.Unix(login.AuthTime, 0).Add(disputeLife).Sub(g.states.Now()))
 }
 
 // loadLogin returns a login that can be disputed. The error is ticket.ErrNotFound if there
@@ -122,19 +125,28 @@ func (g *Gate) RunDispute(c echo.Context, a *Admission) (err error) {
 	if login.Disputed {
 		return nil
 	}
-	return g.endLogin(ctx, &call, site, login)
+	about := a.about(site)
+	about.By = by
+	return g.endLogin(ctx, &call, about, login)
 }
 
-// endLogin ends a login: its ticket, its sessions, and at the site. It marks the login at
-// last, so that a call that broke off is done again.
-func (g *Gate) endLogin(ctx context.Context, call *hub.DisputeCall, site *client.Client, login confirmedLogin) error {
+// endLogin ends a login: its ticket, its sessions, and at the site, which gets an event. It
+// marks the login at last, so that a call that broke off is done again.
+func (g *Gate) endLogin(ctx context.Context, call *hub.DisputeCall, about notify.Call, login confirmedLogin) error {
 	if err := call.Apply(ctx); err != nil {
 		return err
 	}
 	if g.EndSession != nil {
-		if err := g.EndSession(ctx, site, login.Subject, login.Session); err != nil {
+		if err := g.EndSession(ctx, about.Client, login.Subject, login.Session); err != nil {
 			return err
 		}
+	}
+	claims, err := json.Marshal(ticket.Claims{Subject: login.Subject, ID: string(call.Ticket), AuthTime: login.AuthTime, AMR: login.AMR})
+	if err != nil {
+		return fmt.Errorf("end login: %w", err)
+	}
+	if err := g.notifier.Disputed(ctx, about, ticket.Ticket{ID: call.Ticket, Client: login.Client, CreatedAt: login.Asked, Claims: claims}); err != nil {
+		return err
 	}
 	login.Disputed = true
 	return g.saveLogin(ctx, call.Ticket, login)

@@ -49,6 +49,7 @@ type Gate struct {
 	proxies    *request.Proxies
 	places     *geoip.DB
 	notifier   *notify.Notifier
+	notices    notices
 	outcome    func(error) (status int, code string)
 	exchanged  func(ctx context.Context, provider string, took time.Duration)
 	active     atomic.Pointer[Config]
@@ -56,8 +57,10 @@ type Gate struct {
 
 // New returns a gate. The caller must call Reload before its first request.
 func New(o Options) *Gate {
-	return &Gate{Hub: o.Hub, Log: o.Log, PublicURL: o.PublicURL, states: o.States, ownOrigins: o.OwnOrigins, Limits: o.Limits,
+	g := &Gate{Hub: o.Hub, Log: o.Log, PublicURL: o.PublicURL, states: o.States, ownOrigins: o.OwnOrigins, Limits: o.Limits,
 		proxies: request.NewProxies(o.Proxies, o.Log), places: o.Places, notifier: o.Notifier, outcome: o.Outcome, exchanged: o.Exchanged}
+	g.notices.gate = g
+	return g
 }
 
 // Places returns the database of places; nil if there is none, which knows no address.

@@ -1,7 +1,15 @@
 package gate
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"loginhub/api/notify"
 	"loginhub/hub/client"
+	"loginhub/hub/outbox"
 	"loginhub/hub/provider"
 )
 
@@ -16,8 +24,86 @@ func (cfg *Config) NoticeTemplate(site *client.Client, providerID string) string
 
 // messages returns what sends the messages to a client's users; nil: none are sent.
 func (cfg *Config) messages(site *client.Client, providerID string) provider.Messages {
-	if p := cfg.MethodsOf(site.ID).Find(providerID); site.LoginNotice != nil && p != nil {
+	if site == nil || site.LoginNotice == nil {
+		return nil
+	}
+	if p := cfg.MethodsOf(site.ID).Find(providerID); p != nil {
 		return p.Messages
 	}
 	return nil
+}
+
+// NoticeQueues returns the destinations of messages to users, by queue.
+func (g *Gate) NoticeQueues() map[string]outbox.Destination {
+	cfg, all := g.Current(), map[string]outbox.Destination{}
+	for _, site := range cfg.Clients {
+		for _, p := range cfg.MethodsOf(site.ID).Listed {
+			if cfg.messages(site, p.ID) != nil {
+				all[notify.NoticeQueue(p.ID)] = &g.notices
+			}
+		}
+	}
+	return all
+}
+
+// noticePauses are the pauses before the second and later attempts: two hours in all.
+var noticePauses = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
+
+// notices delivers messages to users by their provider (outbox.Destination).
+type notices struct {
+	gate *Gate
+
+	mu     sync.Mutex
+	failed map[string]bool // clients whose misconfiguration is logged, until a message arrives
+}
+
+// Pauses implements outbox.Destination.
+func (n *notices) Pauses() []time.Duration { return noticePauses }
+
+// Deliver implements outbox.Destination. What only the operator can mend is logged once and
+// not tried again: the message would come too late.
+func (n *notices) Deliver(ctx context.Context, m outbox.Message) error {
+	notice, err := notify.ReadNotice(m)
+	if err != nil {
+		return fmt.Errorf("%w: %w", outbox.ErrRefused, err)
+	}
+	cfg := n.gate.Current()
+	to := cfg.messages(cfg.ClientByID[notice.Client], notice.Provider)
+	if to == nil { // another node may have them
+		return fmt.Errorf("client %s sends no messages by %s on this node", notice.Client, notice.Provider)
+	}
+	err = n.gate.CallProvider(ctx, cfg, Callee{notice.Provider, to, "message"}, func(ctx context.Context) error {
+		return to.Send(ctx, notice.Message)
+	})
+	var retry *provider.RetryError
+	switch {
+	case err == nil:
+		n.setFailed(notice.Client, false)
+		return nil
+	case errors.Is(err, provider.ErrMessageRefused):
+		n.gate.Log.InfoContext(ctx, "no login notice: the user does not accept it", "client", notice.Client, "message", m.ID, "error", err)
+	case errors.Is(err, provider.ErrProviderMisconfigured):
+		if n.setFailed(notice.Client, true) {
+			n.gate.Log.ErrorContext(ctx, "login notices are not sent; loginhub check shows whether the template and its fields are right. Logged once, until one is sent", "client", notice.Client, "error", err)
+		}
+	case errors.As(err, &retry):
+		return &outbox.RetryError{After: retry.After, Err: err}
+	default:
+		return err
+	}
+	return fmt.Errorf("%w: %w: %w", outbox.ErrLogged, outbox.ErrRefused, err)
+}
+
+// setFailed records whether a client's messages fail, and reports a change.
+func (n *notices) setFailed(client string, failed bool) (changed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.failed[client] == failed {
+		return false
+	}
+	if n.failed == nil {
+		n.failed = map[string]bool{}
+	}
+	n.failed[client] = failed
+	return true
 }

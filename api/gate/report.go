@@ -25,7 +25,7 @@ func (a *Admission) apply(ctx context.Context, call *hub.Call, by provider.Ident
 
 // about returns what the reports say of the call.
 func (a *Admission) about(c *client.Client) notify.Call {
-	about := notify.Call{Client: c, Provider: a.Provider}
+	about := notify.Call{Client: c, Provider: a.Provider, Notice: a.Notice && a.cfg.messages(c, a.Provider) != nil, Lang: a.Lang}
 	if !a.SameBrowser {
 		about.Phone = a.from.Display
 	}

@@ -199,5 +199,5 @@ func (l *Handlers) admission(c echo.Context, a ticket.Action) (*gate.Admission, 
 		return nil, request.Invalid(err.Error())
 	}
 	return &gate.Admission{PhoneCall: hub.PhoneCall{Action: a, Ticket: id, Provider: in.Provider, User: user, Match: in.Match},
-		Code: in.Code, PhoneCode: in.PhoneCode, Frame: in.Frame, Notice: in.Notice}, nil
+		Code: in.Code, PhoneCode: in.PhoneCode, Frame: in.Frame, Notice: in.Notice, Lang: request.FirstLanguage(c.Request())}, nil
 }

@@ -24,7 +24,8 @@ type Call struct {
 	Provider string            // that the call names
 	By       provider.Identity // zero if the provider has not identified the user
 	Phone    netip.Addr        // observed; zero if it is not known or there is no phone
-	Notice   bool              // the user allows a message of their app
+	Notice   bool              // the user allows a message of their app, which can send one
+	Lang     string            // of the phone (BCP 47)
 }
 
 // Queued is a message and the queue that it goes into.
@@ -170,6 +171,19 @@ func (n *Notifier) Suspicious(ctx context.Context, c Call, t ticket.Ticket, reas
 	if err != nil {
 		n.log.Error("a suspicious login is not reported", "client", c.Client.ID, "ticket", t.ID, "reason", reason, "error", err)
 	}
+}
+
+// Disputed puts the event about a login that its user disputes. Without an error it
+// survives the death of this node.
+func (n *Notifier) Disputed(ctx context.Context, c Call, t ticket.Ticket) error {
+	if !n.WantsEvents(c.Client) {
+		return nil
+	}
+	q, err := n.events.message(c, t, Suspicious, NotMe)
+	if err != nil {
+		return err
+	}
+	return n.outbox.Put(ctx, q.Queue, q.Message)
 }
 
 // change is the change that a message reports: the ticket, the state that it gets, and the

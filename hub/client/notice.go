@@ -9,4 +9,4 @@ type LoginNotice struct {
 }
 
 // Disputable reports whether a user can say, for a day, that a login was not theirs.
-func (c *Client) Disputable() bool { return c.LoginNotice != nil }
+func (c *Client) Disputable() bool { return c.LoginNotice != nil || c.Events != nil }

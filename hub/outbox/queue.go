@@ -176,7 +176,9 @@ func (q *queue) after(c Claim, pauses []time.Duration, err error) Exchange {
 	case o.delivering.Err() != nil: // the node ends: another one takes over
 		return Exchange{Retry: []Retry{{Key: c.Key, Attempts: c.Attempts}}}
 	case errors.Is(err, ErrRefused):
-		log.Error("message refused: it is not sent again", "error", err)
+		if !errors.Is(err, ErrLogged) {
+			log.Error("message refused: it is not sent again", "error", err)
+		}
 		o.Metrics.IncMessages(q.name, ResultRefused, 1)
 		return remove
 	case c.Attempts > len(pauses):

@@ -97,6 +97,9 @@ const (
 // removed.
 var ErrRefused = errors.New("the destination refuses the message")
 
+// ErrLogged marks an ErrRefused that the Destination has logged.
+var ErrLogged = errors.New("logged already")
+
 // RetryError says when the destination wants the next attempt at the earliest.
 type RetryError struct {
 	After time.Duration

@@ -21,7 +21,7 @@ var allowedImports = map[string][]string{
 	"cmd/loginhub":               {"api", "api/gate", "api/geoip", "api/oidc", "api/qr", "api/token", "cmd/loginhub/auditchain", "cmd/loginhub/check", "cmd/loginhub/devicelogin", "cmd/loginhub/logqueue", "cmd/loginhub/metrics", "cmd/loginhub/status", "cmd/loginhub/tracing", "frontend", "hub", "hub/client", "hub/keys", "hub/provider", "hub/provider/alipay", "hub/provider/app", "hub/provider/app/assertion", "hub/provider/feishu", "hub/provider/qq", "hub/provider/dingtalk", "hub/provider/oidc", "hub/provider/sandbox", "hub/provider/wechat", "hub/provider/wecom", "hub/redisstore", "hub/ticket", "hub/trace"},
 	"cmd/loginhub/tracing":       {"hub/trace"},
 	"api":                        {"api/apidocs", "api/consent", "api/events", "api/gate", "api/geoip", "api/login", "api/notify", "api/oidc", "api/qr", "api/ratelimit", "api/request", "api/token", "api/visit", "api/weblogin", "frontend", "hub", "hub/client", "hub/outbox", "hub/provider", "hub/ticket", "hub/trace"},
-	"api/gate":                   {"api/geoip", "api/notify", "api/qr", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/provider", "hub/ticket", "hub/trace"},
+	"api/gate":                   {"api/geoip", "api/notify", "api/qr", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/outbox", "hub/provider", "hub/ticket", "hub/trace"},
 	"api/events":                 {"api/gate", "api/request", "hub/provider", "hub/ticket"},
 	"api/geoip":                  {"hub/provider"},
 	"api/geoip/geoiptest":        {},
