@@ -62,24 +62,24 @@ func (a *Admission) keepLogin(ctx context.Context, call *hub.Call, site *client.
 			return err
 		}
 	}
-	return a.gate.saveLogin(ctx, t.ID, login)
+	return saveLogin(ctx, a.gate.states, t.ID, login)
 }
 
-func (g *Gate) saveLogin(ctx context.Context, id ticket.ID, login confirmedLogin) error {
+func saveLogin(ctx context.Context, states StateStore, id ticket.ID, login confirmedLogin) error {
 	text, err := json.Marshal(login)
 	if err != nil {
 		return fmt.Errorf("keep login: %w", err)
 	}
-	return g.states.Save(ctx, loginName(id), text, time.Unix(login.AuthTime, 0).Add(disputeLife).Sub(g.states.Now()))
+	return states.Save(ctx, loginName(id), text, time.Unix(login.AuthTime, 0).Add(disputeLife).Sub(states.Now()))
 }
 
 // loadLogin returns a login that can be disputed. The error is ticket.ErrNotFound if there
 // is none, or none any more.
-func (g *Gate) loadLogin(ctx context.Context, id ticket.ID) (login confirmedLogin, err error) {
-	if g.states == nil {
+func loadLogin(ctx context.Context, states StateStore, id ticket.ID) (login confirmedLogin, err error) {
+	if states == nil {
 		return login, ticket.ErrNotFound
 	}
-	text, err := g.states.Load(ctx, loginName(id))
+	text, err := states.Load(ctx, loginName(id))
 	if err == nil && text == nil {
 		err = ticket.ErrNotFound
 	}
@@ -106,7 +106,7 @@ func (g *Gate) RunDispute(c echo.Context, a *Admission) (err error) {
 	if err != nil {
 		return err
 	}
-	login, err := g.loadLogin(ctx, a.Ticket)
+	login, err := loadLogin(ctx, g.states, a.Ticket)
 	if err != nil {
 		return err
 	}
@@ -149,5 +149,5 @@ func (g *Gate) endLogin(ctx context.Context, call *hub.DisputeCall, about notify
 		return err
 	}
 	login.Disputed = true
-	return g.saveLogin(ctx, call.Ticket, login)
+	return saveLogin(ctx, g.states, call.Ticket, login)
 }
