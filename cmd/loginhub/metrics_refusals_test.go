@@ -55,6 +55,7 @@ func TestMetrics_Refusals(t *testing.T) {
 			`oauth_grants_total{grant="authorization_code",outcome="invalid_client"}`: 1, `http_refusals_total{code="invalid_client"}`: 1}},
 		{"another client", token(401, "x", "x", "wrong"), map[string]float64{`client_credentials_refused_total{client="unknown",credential="secret"}`: 1, `oauth_grants_total{grant="other",outcome="invalid_client"}`: 1}},
 		{"a foreign refresh token", token(400, "refresh_token", "rp", secret), map[string]float64{`tokens_refused_total{reason="unknown_key",token="refresh_token"}`: 1, `oauth_grants_total{grant="refresh_token",outcome="invalid_grant"}`: 1}},
+		{"no DPoP proof", post(400, "/oauth2/token", "grant_type=refresh_token&client_id=rp&client_secret="+secret, append(form, "DPoP", "x")...), map[string]float64{`oauth_grants_total{grant="refresh_token",outcome="invalid_dpop_proof"}`: 1}},
 		{"no access token", post(401, "/oauth2/userinfo", "", "Authorization", "Bearer x"), map[string]float64{`tokens_refused_total{reason="invalid",token="access_token"}`: 1}},
 		{"a foreign access token", post(401, "/oauth2/userinfo", "", "Authorization", "Bearer "+foreignToken(t)), map[string]float64{`tokens_refused_total{reason="unknown_key",token="access_token"}`: 1}},
 		{"a hint", post(200, "/oauth2/logout", "id_token_hint=x", form...), map[string]float64{`tokens_refused_total{reason="invalid",token="id_token_hint"}`: 1}},
