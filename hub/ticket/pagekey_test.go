@@ -111,14 +111,15 @@ func FuzzParsePageKey(f *testing.F) {
 	})
 }
 
-// TestPageKey_RecordVersion: a node that writes version 1 keeps the key of a ticket that another node
-// created. Without it the page would get its token as it is.
+// TestPageKey_RecordVersion: records with a key are of version 2, also those that a node changes which
+// writes version 1.
 func TestPageKey_RecordVersion(t *testing.T) {
 	ring := newRing(t)
 	v := newTicket(t, demo)
 	v.PageKey = &ticket.PageKey{7}
-	opened, err := ring.Open(v.ID, seal(t, atVersion(t, ring, 1), v))
-	if err != nil || opened.PageKey == nil || *opened.PageKey != *v.PageKey {
-		t.Errorf("opened %+v, %v", opened, err)
+	sealed := seal(t, atVersion(t, ring, 1), v)
+	opened, err := ring.Open(v.ID, sealed)
+	if err != nil || opened.PageKey == nil || *opened.PageKey != *v.PageKey || !bytes.HasPrefix(sealed, []byte("2.")) {
+		t.Errorf("opened %+v of %.20q, %v", opened, sealed, err)
 	}
 }
