@@ -21,6 +21,7 @@ import (
 	"loginhub/api"
 	"loginhub/hub"
 	"loginhub/hub/client"
+	"loginhub/hub/hubtest"
 	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
@@ -54,9 +55,11 @@ func TestOpenID_Login(t *testing.T) {
 	if sid := fmt.Sprint(object(t, payload)["sid"]); s.states.held["ended:"+sid] == nil {
 		t.Errorf("a replay leaves the login %s valid: %v", sid, s.states.held)
 	}
-	// Form post, and a reject.
+	// Form post, and a reject; a page's key is not used.
+	key, err := hubtest.NewPageKey()
+	must(t, err)
 	request, cookie := s.open(t, query("response_mode", "form_post"))
-	p := s.createTicket(t, map[string]any{"request": request}, "Cookie", cookie, "Origin", public)
+	p := s.createTicket(t, map[string]any{"request": request, "jwk": key.JWK()}, "Cookie", cookie, "Origin", public)
 	if login := s.phone("alice").mustDo(t, p, "scan")["login"].(map[string]any); !equal(login["hosts"], []any{"rp.example"}) {
 		t.Errorf("the phone shows the hosts %v, not the site's", login["hosts"])
 	}

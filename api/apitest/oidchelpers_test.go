@@ -36,7 +36,8 @@ func startOpenID(t *testing.T, o options) *openIDSite {
 	s := &openIDSite{states: &memStateStore{held: map[string][]byte{}}}
 	code := []string{client.GrantCode}
 	o.clients = append([]*client.Client{demo(),
-		{ID: "rp", LabelEN: "The <Site>", Secret: hashOf(rpSecret), RedirectURIs: []string{rpCallback, rpCallback + "?tenant=1"}, Grants: code, IDTokenAlg: client.AlgEdDSA},
+		{ID: "rp", LabelEN: "The <Site>", Secret: hashOf(rpSecret), RedirectURIs: []string{rpCallback, rpCallback + "?tenant=1"}, Grants: code, IDTokenAlg: client.AlgEdDSA,
+			TokenEncryption: client.EncryptionRequire}, // it is for tokens, which these pages do not get
 		{ID: "spa", RedirectURIs: []string{"http://127.0.0.1/cb"}, Grants: code, IDTokenAlg: client.AlgEdDSA},
 		{ID: "cli", Grants: []string{client.GrantDevice}, IDTokenAlg: client.AlgEdDSA}}, o.clients...)
 	before := o.api
