@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -53,7 +54,9 @@ func (l *login) scan(ctx context.Context) (err error) {
 		return err
 	}
 	if _, err = l.tell(ctx, "scan"); err == nil {
-		_, err = l.page.await("scanned")
+		var v view
+		v, err = l.page.await("scanned")
+		l.page.MatchCode = cmp.Or(v.MatchCode, l.page.MatchCode)
 	}
 	if err != nil {
 		l.page.drop()

@@ -114,6 +114,7 @@ func optionClients(dir, receiver string) ([]string, error) {
   - {id: code, delivery: code, secret_file: %[1]s/secret}
   - {id: living, living_code: 2s}
   - {id: matching, number_matching: true}
+  - {id: unusual, number_matching: auto}
   - {id: events, events: {url: %[2]q, secret_file: %[1]s/events}}
   - {id: %[3]s, redirect_uris: [%[4]s], grants: [authorization_code], id_token_alg: ES256}
 `, dir, receiver, oauthClient, redirectURI)
@@ -136,6 +137,7 @@ func clientOptions(s *cluster, delivered <-chan struct{}) []option {
 		{"jwk: the token as a JWE", s, s.withOption(optionLogin{client: "plain", pageKey: pageKey})},
 		{"living_code", s, s.withOption(optionLogin{client: "living"})},
 		{"number_matching", s, s.withOption(optionLogin{client: "matching"})},
+		{"number_matching: auto, with a new browser", s, s.withOption(optionLogin{client: "unusual"})},
 		{"events, with their delivery", s, s.withOption(optionLogin{client: "events", delivered: delivered})},
 		{"authorization code", s, s.codeLogin},
 		{"authorization code, with DPoP", s, func(ctx context.Context, i int) (time.Duration, error) {

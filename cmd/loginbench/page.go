@@ -33,6 +33,7 @@ type view struct {
 	// RedirectTo replaces the token if an OpenID site asks, Code with delivery: code.
 	RedirectTo string `json:"redirect_to"`
 	Code       string `json:"code"`
+	MatchCode  string `json:"match_code"` // of a scanned view, with number_matching: auto
 	at         time.Time
 }
 
