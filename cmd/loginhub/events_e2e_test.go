@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"loginhub/api/geoip/geoiptest"
 	"loginhub/hub/hubtest"
 )
 
@@ -134,8 +136,7 @@ func (s *site) clientsFile(more map[string]string, clients ...string) string {
 	return "CLIENTS=" + hubtest.WriteFile(s.t, "clients.yaml", text)
 }
 
-// newTicket makes a ticket of the client, from another address than the phones of
-// eventPhone.
+// newTicket makes a ticket of the client, from an address in Shanghai.
 func newTicket(t testing.TB, ctx context.Context, url, client string) *hubtest.Ticket {
 	t.Helper()
 	p, err := hubtest.CreateTicket(ctx, url, map[string]string{"client_id": client}, "X-Forwarded-For", "203.0.113.7", "Origin", "https://"+client+".example",
@@ -146,9 +147,9 @@ func newTicket(t testing.TB, ctx context.Context, url, client string) *hubtest.T
 	return p
 }
 
-func eventPhone(name string) *hubtest.Phone {
+func eventPhone(name, address string) *hubtest.Phone {
 	phone := hubtest.NewPhone(name)
-	phone.Headers = []string{"X-Forwarded-For", "198.51.100.9"}
+	phone.Headers = []string{"X-Forwarded-For", address}
 	return phone
 }
 
@@ -158,12 +159,14 @@ func eventPhone(name string) *hubtest.Phone {
 func TestEvents_Delivered(t *testing.T) {
 	t.Parallel()
 	s := startSite(t, map[string][]int{"hangs": {0, 0, 0, 0}, "fails": {500}, "redirects": {307}, "gone": {410}})
-	_, nodes := cluster(t, 2, "TRUSTED_PROXIES=127.0.0.1/32", s.clientsFile(map[string]string{
+	places := filepath.Join(t.TempDir(), "city.mmdb")
+	writePlaces(t, places, time.Now(), geoiptest.Places())
+	_, nodes := cluster(t, 2, "TRUSTED_PROXIES=127.0.0.1/32", "GEOIP_FILE="+places, s.clientsFile(map[string]string{
 		"numbers": ", number_matching: true", "refuses": ", address_mismatch: refuse", "rotated": ", address_mismatch: warn"},
-		"plain", "rotated", "numbers", "refuses", "hangs", "fails", "redirects", "gone"))
+		"plain", "rotated", "numbers", "refuses", "far", "hangs", "fails", "redirects", "gone"))
 	ctx := hubtest.Context(t, 60*time.Second)
 	at := func(i int) string { return nodes[i%2].URL }
-	alice, bob := eventPhone("alice"), eventPhone("bob")
+	alice, bob := eventPhone("alice", "203.0.113.9"), eventPhone("bob", "198.51.100.9")
 	for i, client := range []string{"hangs", "fails", "redirects", "gone", "plain", "rotated"} {
 		p := newTicket(t, ctx, at(i), client)
 		mustCall(t, ctx, alice, at(i+1), p.ID, "scan", "scan")
@@ -181,7 +184,9 @@ func TestEvents_Delivered(t *testing.T) {
 	mustCall(t, ctx, alice, at(1), p.ID, "scan")
 	a, err := alice.Do(ctx, at(0), p.ID, "confirm", map[string]any{"match": wrongNumber(p.MatchCode)})
 	hubtest.AssertRefusal(t, "a wrong number", a, err, 403, "match_failed")
-	mustCall(t, ctx, bob, at(1), newTicket(t, ctx, at(0), "numbers").ID, "scan", "reject")
+	mustCall(t, ctx, alice, at(1), newTicket(t, ctx, at(0), "numbers").ID, "scan", "reject")
+	mustCall(t, ctx, bob, at(1), newTicket(t, ctx, at(0), "far").ID, "scan")
+	s.await("far", 10*time.Second, "login.suspicious far_away")
 	s.await("numbers", 10*time.Second, "login.rejected user", "login.rejected wrong_number", "login.suspicious match_failed")
 
 	a, err = alice.Do(ctx, at(1), newTicket(t, ctx, at(0), "refuses").ID, "scan", nil)
@@ -228,7 +233,7 @@ func checkConfirmed(t *testing.T, e cloudEvent) {
 		t.Errorf("envelope %+v", e)
 	}
 	d := e.Data
-	for name, want := range map[string]any{"client_id": "plain", "sub": "sandbox:alice", "provider": "sandbox", "ip": "203.0.113.7", "phone_ip": "198.51.100.9",
+	for name, want := range map[string]any{"client_id": "plain", "sub": "sandbox:alice", "provider": "sandbox", "ip": "203.0.113.7", "phone_ip": "203.0.113.9", "place": "Shanghai, China", "country": "CN",
 		"browser": "Chrome 150", "os": "Windows", "host": "plain.example", "amr": []any{"sandbox"}, "jti": d["ticket"]} {
 		if fmt.Sprint(d[name]) != fmt.Sprint(want) {
 			t.Errorf("%s is %v, want %v", name, d[name], want)
