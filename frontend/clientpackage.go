@@ -16,7 +16,7 @@ import (
 // The tests are in a subfolder, which these patterns do not match.
 //
 //go:embed client/package.json client/*.md client/*.js client/widget/*.js client/frameworks
-//go:embed client/types.d.ts client/login-qr.d.ts
+//go:embed client/types.d.ts client/login-qr.d.ts client/living-code.d.ts
 var clientFiles embed.FS
 
 // ClientPackage is the browser client as a package for npm, which installs it from its URL.

@@ -46,6 +46,8 @@ func (a *Admission) reportSuspicious(ctx context.Context, call *hub.Call, by pro
 		report(notify.AlreadyScanned)
 	case errors.Is(err, ticket.ErrAddressMismatch):
 		report(notify.AddressMismatch)
+	case errors.Is(err, ticket.ErrFrameOld):
+		report(notify.CodeStale)
 	}
 	if err != nil || a.Action != ticket.Scan && t.Seq != 2 { // once: at the scan, or at a confirm without one
 		return

@@ -10,15 +10,21 @@ import (
 	"io/fs"
 	"log"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
 )
 
 // modules and sheets are what pages and sites load. Imports are bundled into them.
 var (
-	modules = []string{"client/login.js", "client/widget/login-qr.js", "page/page.js", "page/phone.js", "page/consent.js", "page/continue.js", "page/open.js", "admin/admin.js"}
+	modules = []string{"client/login.js", "client/widget/login-qr.js", later, "page/page.js", "page/phone.js", "page/consent.js", "page/continue.js", "page/open.js", "admin/admin.js"}
 	sheets  = []string{"page/base.css", "page/dark.css", "page/page.css", "page/phone.css", "page/device.css", "page/docs.css", "admin/admin.css"}
+	// later is loaded by the others, if a client has a living code.
+	later = "client/widget/drawcode.js"
 	// inline runs in a page's head, in browsers without modules too.
 	inline = []string{"page/boot.js"}
 )
@@ -43,13 +49,13 @@ func write(dir, out string) error {
 		return err
 	}
 	for name, text := range files {
-		path := filepath.Join(out, name)
-		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
+		to := filepath.Join(out, name)
+		if old, err := os.ReadFile(to); err == nil && bytes.Equal(old, text) {
 			continue
 		}
 		// Renamed, because a build may read it now.
-		next := path + ".new"
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(next, text, 0o644), os.Rename(next, path)); err != nil {
+		next := to + ".new"
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(next, text, 0o644), os.Rename(next, to)); err != nil {
 			return fmt.Errorf("bundle: %w", err)
 		}
 	}
@@ -62,20 +68,17 @@ func bundle(dir string) (map[string][]byte, error) {
 		return nil, fmt.Errorf("bundle: run it in the folder frontend: %w", err)
 	}
 	files := map[string][]byte{}
-	for _, part := range []struct {
-		entries []string
-		format  api.Format
-		engines []api.Engine
-		target  api.Target
-	}{
-		{append(modules, sheets...), api.FormatESModule, browsers, api.DefaultTarget},
-		{inline, api.FormatIIFE, nil, api.ES5},
-	} {
-		result := api.Build(api.BuildOptions{
-			AbsWorkingDir: dir, Outdir: "dist", Outbase: ".", EntryPoints: part.entries, Format: part.format, Bundle: true,
-			Engines: part.engines, Target: part.target, Charset: api.CharsetUTF8, LegalComments: api.LegalCommentsNone,
+	for _, entry := range slices.Concat(modules, sheets, inline) {
+		options := api.BuildOptions{
+			AbsWorkingDir: dir, Outdir: "dist", Outbase: ".", EntryPoints: []string{entry}, Format: api.FormatESModule, Bundle: true,
+			Engines: browsers, Charset: api.CharsetUTF8, LegalComments: api.LegalCommentsInline, // licences
+			Plugins:          []api.Plugin{loadLater(entry)},
 			MinifyWhitespace: true, MinifyIdentifiers: true, MinifySyntax: true,
-		})
+		}
+		if slices.Contains(inline, entry) {
+			options.Format, options.Engines, options.Target = api.FormatIIFE, nil, api.ES5
+		}
+		result := api.Build(options)
 		if len(result.Errors) > 0 {
 			return nil, fmt.Errorf("bundle: %s", api.FormatMessages(result.Errors, api.FormatMessagesOptions{}))
 		}
@@ -88,4 +91,20 @@ func bundle(dir string) (map[string][]byte, error) {
 		}
 	}
 	return files, nil
+}
+
+// loadLater leaves the import() of the file later in the bundle of an entry, with the path from there.
+func loadLater(entry string) api.Plugin {
+	return api.Plugin{Name: "later", Setup: func(build api.PluginBuild) {
+		build.OnResolve(api.OnResolveOptions{Filter: `/` + regexp.QuoteMeta(path.Base(later)) + `$`}, func(args api.OnResolveArgs) (api.OnResolveResult, error) {
+			if args.Kind != api.ResolveJSDynamicImport {
+				return api.OnResolveResult{}, nil
+			}
+			from, err := filepath.Rel(path.Dir(entry), later)
+			if from = filepath.ToSlash(from); !strings.HasPrefix(from, ".") {
+				from = "./" + from
+			}
+			return api.OnResolveResult{Path: from, External: true}, err
+		})
+	}}
 }

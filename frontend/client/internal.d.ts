@@ -1,22 +1,8 @@
 // The types of the modules in this folder, for their check. They are not part of the package.
 
-import type { Branding, Options, Problem, View } from './types.js'
+import type { Options, Problem, Ticket, View } from './types.js'
 
-export type { Options, Problem, Snapshot, State, View } from './types.js'
-
-export interface Ticket extends View {
-  ticket: string
-  secret: string
-  qr_url: string
-  qr_image: string
-  match_code?: string
-  launch_url?: string
-  /** On the hub's own page: the browser shall remember who logs in. */
-  remember?: boolean
-  scan_with?: string[]
-  branding?: Branding
-  picture_hosts?: string[]
-}
+export type { Options, Problem, Snapshot, State, Ticket, View } from './types.js'
 
 /** What tests replace. */
 export interface TestOptions {

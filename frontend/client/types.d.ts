@@ -102,6 +102,25 @@ export interface View {
   form_post?: { action: string, fields: Record<string, string> }
 }
 
+/** The hub's answer to the creation of a ticket. */
+export interface Ticket extends View {
+  ticket: string
+  secret: string
+  qr_url: string
+  qr_image: string
+  match_code?: string
+  /** Of a living code: the key of its frames, how long one lasts, and for how long after that a phone may use it. */
+  frame_key?: string
+  frame_step?: number
+  frame_window?: number
+  launch_url?: string
+  /** On the hub's own page: the browser shall remember who logs in. */
+  remember?: boolean
+  scan_with?: string[]
+  branding?: Branding
+  picture_hosts?: string[]
+}
+
 export interface Options {
   /** The hub's URL, with the path if it is below one; the page's own origin by default. */
   hub?: string
@@ -130,6 +149,8 @@ export interface Options {
 export interface Login {
   /** Whole seconds left. */
   readonly remaining: number
+  /** The ticket of the QR code on the page. Its secret must not leave the page. */
+  readonly ticket: Ticket | undefined
   /** Gets a new QR code, as the user asked, and cancels the former one. */
   refresh(): void
   /** Cancels the login, for the phone too. `refresh()` starts again. */

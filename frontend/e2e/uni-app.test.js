@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { PLACES, freePort, startNode, tempDir, waitFor } from './hub.js'
+import { createFrame } from '../client/widget/drawcode.js'
 import { FakeWX, startLogin } from './miniprogram.js'
 
 const { compileScript, parse } = createRequire(import.meta.url)('vue/compiler-sfc')
@@ -47,7 +48,7 @@ let hub, open, wx
 before(async () => {
   const port = await freePort()
   const clients = join(tempDir('uni-clients'), 'clients.yaml')
-  writeFileSync(clients, 'clients: [{id: demo, label: {zh: 演示}, origins: [https://www.example.com]}, {id: match, number_matching: true}]')
+  writeFileSync(clients, 'clients: [{id: demo, label: {zh: 演示}, origins: [https://www.example.com]}, {id: match, number_matching: true}, {id: living, living_code: 2s}]')
   hub = await startNode(port, { LOGINHUB_PUBLIC_URL: `http://127.0.0.1:${port}`, LOGINHUB_CLIENTS: clients, LOGINHUB_GEOIP_FILE: PLACES, LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32' })
   wx = new FakeWX({})
   const promised = (run) => (options) => new Promise((success, fail) => run({ ...options, success, fail }))
@@ -79,6 +80,20 @@ test('uni-app: confirms, after a launch by link and by its own camera', async ()
     assert.equal((await login.view(2)).state, 'confirmed')
     page.app.unmount()
   }
+})
+
+test('uni-app: a living code, by link and by its own camera; without its frame the user scans again', async () => {
+  const login = await startLogin(hub.url, { client_id: 'living' })
+  const page = open({ ticket: login.ticket })
+  await page.shows('二维码已经变了')
+  globalThis.camera = { result: `${login.qr_url}?f=${await createFrame(login.frame_key, 0)}` }
+  page.find('.scan').click()
+  await page.shows('登录 living')
+  page.app.unmount()
+  const other = await startLogin(hub.url, { client_id: 'living' })
+  const byLink = open({ q: encodeURIComponent(`${other.qr_url}?f=${await createFrame(other.frame_key, 0)}`) })
+  await byLink.shows('登录 living')
+  byLink.app.unmount()
 })
 
 test('uni-app: a computer that is far away', async () => {

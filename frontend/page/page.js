@@ -56,6 +56,7 @@ inApp?.addEventListener('submit', () => {
   inApp.elements.secret.value = login.ticket.secret
 })
 setInterval(tick, 250)
+document.addEventListener('visibilitychange', tick) // a hidden tab's timers are slow
 boot.started = true
 for (const id of ['renew', 'not-me', 'again', 'retry', 'not-me-done']) {
   $(id).addEventListener('click', () => login.refresh())
@@ -89,14 +90,16 @@ function enterApp() {
 function render() {
   const site = language.startsWith('zh') ? labelZh : labelEn
   const path = snapshot.qrUrl && new URL(snapshot.qrUrl).pathname
+  const frame = login?.ticket?.frame_key ? '?f={frame}' : '' // of a living code
   const state = verification ? 'done' : snapshot.state
   redirects.show(state, snapshot, messages)
   // On a phone that shows a site's login its own camera cannot read the code: it opens the code's link.
   const here = request && isPhone(navigator.userAgent) && !/MicroMessenger/i.test(navigator.userAgent)
   view.show({
     ...snapshot, site, state, messages, inApp: Boolean(inApp),
-    launchUrl: snapshot.launchUrl || (here ? snapshot.qrUrl : undefined),
-    phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}` : '',
+    qrImage: frame ? undefined : snapshot.qrImage,
+    launchUrl: snapshot.launchUrl || (here ? snapshot.qrUrl + frame : undefined),
+    phone: sandbox && path ? `${path}?lang=${document.documentElement.lang}${frame.replace('?', '&')}` : '',
   })
   if (verification) showResult(verification, { user: snapshot.user, site, messages })
   tick()
@@ -105,6 +108,7 @@ function render() {
 function tick() {
   view.tick(messages, {
     remaining: login?.remaining ?? 0,
+    ticket: login?.ticket,
     retry: retryAt && Math.max(0, Math.ceil((retryAt - performance.now()) / 1000)),
   })
 }

@@ -6,6 +6,7 @@ import { timeout } from './timeout.js'
 export const SCREENS = {
   __proto__: null,
   already_scanned: 'taken',
+  code_stale: 'stale',
   ticket_closed: 'closed',
   ticket_expired: 'expired',
   ticket_not_found: 'gone',
@@ -26,7 +27,7 @@ export const SCREENS = {
 // The screen for `ticket_closed`, by the reason for the ticket's end.
 export const CLOSED_SCREENS = { __proto__: null, cancelled_here: 'cancelled', user: 'withdrawn', wrong_number: 'mismatch' }
 // The other error codes of the hub. The screen shows the hub's own text.
-const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'scan_required', 'not_confirmed', 'not_found',
+const OTHER_CODES = ['invalid_request', 'code_invalid', 'scan_required', 'not_confirmed', 'not_found',
   'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
 const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
 const NOT_FROM_HUB = { code: 'store_unavailable' } // for an answer that does not come from the hub
@@ -36,9 +37,9 @@ const RETRY_CODES = ['code_invalid', 'provider_unavailable']
 
 /**
  * Returns the calls of the sandbox's phone for one ticket. Each call returns `{screen, login, choices,
- * expiresIn, detail, retryAfter}` and has its own code: the hub accepts a code once.
+ * expiresIn, detail, retryAfter}` and has its own code: the hub accepts a code once. `frame` is that of a living code.
  */
-export function createPhone({ ticket, fetch = globalThis.fetch, random = randomHex, language = () => document.documentElement.lang }) {
+export function createPhone({ ticket, frame, fetch = globalThis.fetch, random = randomHex, language = () => document.documentElement.lang }) {
   async function call(action, name, fields) {
     const answer = await post(action, name, fields)
     // Retries once, with a new code, as a mini-program must.
@@ -62,7 +63,7 @@ export function createPhone({ ticket, fetch = globalThis.fetch, random = randomH
   }
 
   return {
-    scan: (name) => call('scan', name, { user: { nickname: name } }),
+    scan: (name) => call('scan', name, { user: { nickname: name }, frame }),
     confirm: (name, match) => call('confirm', name, { match, user: { nickname: name } }),
     reject: (name) => call('reject', name),
   }

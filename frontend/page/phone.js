@@ -10,7 +10,7 @@ const RETRY_SCREENS = ['busy', 'trouble', 'timeout', 'offline']
 const BACK_SCREENS = ['taken', 'refused']
 
 const CLOCKS = { clock: performance }
-const phone = createPhone({ ticket: document.body.dataset.ticket })
+const phone = createPhone({ ticket: document.body.dataset.ticket, frame: new URLSearchParams(location.search).get('f') ?? undefined })
 let messages
 let current = { screen: 'name' } // the answer on the screen
 let lastCall // repeated by a retry

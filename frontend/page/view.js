@@ -1,6 +1,7 @@
 import { createMark, fillApps } from '../client/widget/apps.js'
 import { fitCode } from '../client/widget/code.js'
 import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from '../client/widget/hints.js'
+import { LivingCode, withFrame } from '../client/widget/livingcode.js'
 import { pictureOf } from '../client/widget/picture.js'
 import { createRing } from '../client/widget/ring.js'
 import { fill } from './i18n.js'
@@ -12,16 +13,23 @@ const $ = (id) => document.getElementById(id)
 /** Shows a login: `show` is called at every change, `tick` a few times a second. */
 export function createView() {
   let current = {}
+  let frame // of the living code
+  const living = new LivingCode($('qr'), (next) => {
+    frame = next
+    showLinks(current, frame)
+  })
   const turnRing = createRing($('frame'))
   $('qr').addEventListener('load', () => fitCode($('qr')))
   return {
     show(next) {
       show(next, current)
+      showLinks(next, frame)
       current = next
     },
-    tick(messages, { remaining, retry }) {
+    tick(messages, { remaining, retry, ticket }) {
       turnRing(current.state, remaining)
       fitCode($('qr'))
+      living.update(ticket, remaining)
       const time = `${Math.floor(remaining / 60)}:${String(remaining % 60).padStart(2, '0')}`
       setText($('time'), remaining ? fill(messages.left, { time }) : '')
       if (current.state === 'error') setText($('time'), '')
@@ -31,7 +39,7 @@ export function createView() {
 }
 
 function show(snapshot, previous) {
-  const { state, messages, site, qrImage, matchCode, user, phone, inApp } = snapshot
+  const { state, messages, site, qrImage, matchCode, user, inApp } = snapshot
   const login = $('login')
   login.dataset.state = state
   const parts = new Set([state])
@@ -41,7 +49,6 @@ function show(snapshot, previous) {
   login.classList.toggle('here', Boolean(launch || inApp))
   $('open').hidden = !launch || codeless || inApp
   login.classList.toggle('codeless', isCodeless(snapshot))
-  setLaunchLink($('open'), snapshot.launchUrl)
   setText($('open'), messages.open[launch] ?? '')
   if (apps.length) parts.add('with')
   $('marks').replaceChildren(...apps.map((app) => createMark(...app)))
@@ -56,12 +63,17 @@ function show(snapshot, previous) {
   $('qr').alt = messages.alt
   if (qrImage && $('qr').getAttribute('src') !== qrImage) $('qr').src = qrImage
   $('match').textContent = matchCode ?? ''
-  if (phone && $('phone')) $('phone').href = phone
   if (state === 'scanned' || state === 'confirmed') showUser($('face'), user, messages.someone, pictureOf(snapshot))
   setText($('spoken'), spoken(snapshot, previous))
   setText($('status'), messages.pendingHere[launch] ?? status(snapshot))
   $('status').lang = document.documentElement.lang
   setText($('hint'), hint(snapshot))
+}
+
+// The links into an app on this phone, and to the sandbox's phone.
+function showLinks({ launchUrl, phone }, frame) {
+  setLaunchLink($('open'), withFrame(launchUrl, frame))
+  if (phone && $('phone')) $('phone').href = withFrame(phone, frame)
 }
 
 function status({ state, messages, error, reason, user }) {

@@ -19,6 +19,15 @@ export function ticketFromQuery({ q = '', scene = '', ticket = '' } = {}) {
 /** Returns the ticket in the link of a QR code, '' if it is not one of a hub. */
 export const ticketFromLink = (link) => LINK.exec(link)?.[1] ?? ''
 
+/** Returns the frame of a living code in a launch or a link, '' if there is none. */
+export function frameOf({ q = '', f = '' } = {}) {
+  try {
+    return /[?&]f=([0-9]{1,5}\.[A-Za-z0-9_-]{11})(?:[&#]|$)/.exec(q ? decodeURIComponent(q) : `?f=${f}`)?.[1] ?? ''
+  } catch {
+    return '' // an invalid escape
+  }
+}
+
 /**
  * Calls the hub: `scan`, `confirm` or `reject`. Resolves to its answer, or to `{code, detail}`. Each
  * call has a code of its own; a code that was used or is too old is replaced once.

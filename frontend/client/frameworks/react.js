@@ -15,6 +15,7 @@ export function useLogin(options) {
   const login = useRef(/** @type {Login | null} */ (null))
   const [snapshot, setSnapshot] = useState(/** @type {Snapshot} */ ({ state: 'making' }))
   const [remaining, setRemaining] = useState(0)
+  const [ticket, setTicket] = useState(/** @type {Login['ticket']} */ (undefined))
   const [actions] = useState(() => ({
     refresh: () => login.current?.refresh(),
     cancel: () => login.current?.cancel(),
@@ -24,7 +25,10 @@ export function useLogin(options) {
     latest.current = options
   })
   useEffect(() => {
-    const count = () => setRemaining(current.remaining)
+    const count = () => {
+      setRemaining(current.remaining)
+      setTicket(current.ticket)
+    }
     const current = createLogin({
       ...latest.current,
       onState(snapshot) {
@@ -41,5 +45,5 @@ export function useLogin(options) {
       current.stop()
     }
   }, [hub, clientId, nonce, request])
-  return { snapshot, remaining, ...actions }
+  return { snapshot, remaining, ticket, ...actions }
 }

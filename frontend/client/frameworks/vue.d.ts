@@ -8,9 +8,10 @@ import type { Login, Options, Snapshot } from '../types.js'
  * Runs a login until the component is unmounted, in the browser only. A change of `hub`,
  * `clientId`, `nonce` or `request` starts another one.
  */
-export function useLogin(options: MaybeRefOrGetter<Options>): Omit<Login, 'stop' | 'remaining'> & {
+export function useLogin(options: MaybeRefOrGetter<Options>): Omit<Login, 'stop' | 'remaining' | 'ticket'> & {
   snapshot: Readonly<ShallowRef<Snapshot>>
   remaining: Readonly<Ref<number>>
+  ticket: Readonly<ShallowRef<Login['ticket']>>
 }
 
 type HTMLProps = Omit<HTMLAttributes, keyof LoginQRAttributes | 'onError'>

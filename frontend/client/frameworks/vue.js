@@ -1,4 +1,4 @@
-import { onScopeDispose, readonly, ref, shallowRef, toValue, watch } from 'vue'
+import { onScopeDispose, readonly, ref, shallowReadonly, shallowRef, toValue, watch } from 'vue'
 import { createLogin } from '../login.js'
 
 /** @import { MaybeRefOrGetter } from 'vue' */
@@ -13,9 +13,13 @@ import { createLogin } from '../login.js'
 export function useLogin(options) {
   const snapshot = shallowRef(/** @type {Snapshot} */ ({ state: 'making' }))
   const remaining = ref(0)
+  const ticket = shallowRef(/** @type {Login['ticket']} */ (undefined))
   /** @type {Login=} */
   let login
-  const count = () => { remaining.value = login?.remaining ?? 0 }
+  const count = () => {
+    remaining.value = login?.remaining ?? 0
+    ticket.value = login?.ticket
+  }
   const start = () => {
     login?.stop()
     login = createLogin({
@@ -40,6 +44,7 @@ export function useLogin(options) {
   return {
     snapshot: readonly(snapshot),
     remaining: readonly(remaining),
+    ticket: shallowReadonly(ticket),
     refresh: () => login?.refresh(),
     cancel: () => login?.cancel(),
     keepTicket: () => login?.keepTicket(),

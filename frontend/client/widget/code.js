@@ -6,10 +6,11 @@ const LARGEST = 185 // modules of a QR code of version 40, with its quiet zone
  * out in another way. The image of a code is one pixel for each module; a larger one is a picture and fills
  * its parent element.
  *
- * @param {HTMLImageElement} img
+ * @param {HTMLImageElement | HTMLCanvasElement} img
  */
 export function fitCode(img) {
-  const { naturalWidth: modules, style } = img
+  const { style } = img
+  const modules = 'naturalWidth' in img ? img.naturalWidth : img.width
   const room = img.parentElement?.clientWidth
   if (!modules || !room) return
   const scale = devicePixelRatio

@@ -74,9 +74,11 @@ export class LoginQR extends Base {
       refresh: () => this.refresh(),
       keepTicket: () => this.#login?.keepTicket(),
       client: () => this.getAttribute('client'),
+      ticket: () => this.#login?.ticket,
     }, messages.en)
     this.#setLanguage()
     this.#timer ??= setInterval(() => this.#tick(), 250)
+    document.addEventListener('visibilitychange', this.#tick) // a hidden tab's timers are slow
     // Frameworks set attributes one by one, and move elements. The login starts once, after that.
     queueMicrotask(() => this.isConnected && !this.#login && this.#start())
   }
@@ -108,6 +110,7 @@ export class LoginQR extends Base {
   #stop() {
     this.#login?.stop()
     clearInterval(this.#timer)
+    document.removeEventListener('visibilitychange', this.#tick)
     this.#login = this.#timer = undefined
   }
 
@@ -134,7 +137,7 @@ export class LoginQR extends Base {
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
 
-  #tick() {
+  #tick = () => {
     this.#view?.tick(this.#login?.remaining ?? 0, Math.max(0, Math.ceil((this.#retryAt - performance.now()) / 1000)))
   }
 

@@ -1,9 +1,11 @@
+/** @import { Ticket } from '../internal.js' */
 /** @import { Snapshot } from '../types.js' */
 /** @import { Messages } from './messages.js' */
 import { appName, createMark, fillApps } from './apps.js'
 import { showBranding } from './branding.js'
 import { fitCode } from './code.js'
 import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from './hints.js'
+import { LivingCode, withFrame } from './livingcode.js'
 import { cleanName, initialOf } from './names.js'
 import { createPicture, pictureOf, showPicture } from './picture.js'
 import { createRing, createSVG, createTick } from './ring.js'
@@ -24,15 +26,17 @@ export class View {
   #picture = createPicture()
   #shownName = '' // of the last user: the final view has none
   #shownPicture = ''
+  #living; #ticket; #codeFrame = '' // of the living code
 
   /**
    * @param {ShadowRoot} root
-   * @param {{refresh(): void, keepTicket(): void, client(): string | null}} login
+   * @param {{refresh(): void, keepTicket(): void, client(): string | null, ticket(): Ticket | undefined}} login
    * @param {Messages} messages
    */
   constructor(root, login, messages) {
     this.#messages = messages
     this.#client = login.client
+    this.#ticket = login.ticket
     this.#title = createElement('slot', { name: 'title' })
     this.#code = createElement('img', { part: 'code', class: 'code' })
     this.#initial = createElement('span', {})
@@ -62,6 +66,10 @@ export class View {
       createElement('div', { class: 'tile', part: 'tile' }, this.#code, this.#user, this.#sign, this.#spinner, this.#veil), this.#time)
     this.#turnRing = createRing(this.#frame)
     this.#code.addEventListener('load', () => fitCode(this.#code))
+    this.#living = new LivingCode(this.#code, (frame) => {
+      this.#codeFrame = frame
+      setLaunchLink(this.#open, withFrame(this.#snapshot.launchUrl, frame))
+    })
     this.#card = createElement('div', { class: 'card', part: 'card', role: 'group', 'aria-labelledby': 'title', tabindex: '-1' },
       createElement('div', { class: 'title', part: 'title', id: 'title' }, this.#logo, this.#title),
       this.#frame,
@@ -92,12 +100,12 @@ export class View {
     if (snapshot.qrImage) showBranding(this.#card, this.#logo, snapshot.branding, qrImage)
     setText(this.#title, messages.title)
     this.#code.alt = messages.alt
-    if (qrImage && this.#code.getAttribute('src') !== qrImage) this.#code.src = qrImage
+    if (qrImage && !this.#ticket()?.frame_key && this.#code.getAttribute('src') !== qrImage) this.#code.src = qrImage
     const launch = state === 'pending' ? launchKey(snapshot) : ''
     const codeless = state === 'pending' && isCodeless(snapshot)
     this.#card.classList.toggle('here', Boolean(launch) || codeless)
     this.#open.hidden = !launch
-    setLaunchLink(this.#open, snapshot.launchUrl)
+    setLaunchLink(this.#open, withFrame(snapshot.launchUrl, this.#codeFrame))
     setText(this.#open, textFor(messages.open, launch) ?? '')
     this.#code.hidden = !['pending', 'expired'].includes(state)
     this.#spinner.hidden = state !== 'making'
@@ -140,6 +148,7 @@ export class View {
     const waiting = ['pending', 'scanned'].includes(state) && left > 0 && !isCodeless(this.#snapshot)
     this.#turnRing(state, left)
     fitCode(this.#code)
+    this.#living.update(this.#ticket(), left)
     setText(this.#time, waiting ? this.#messages.left.replace('{time}', time) : '')
     setText(this.#retry, state === 'error' && retry ? this.#messages.retryIn.replace('{n}', String(retry)) : '')
   }

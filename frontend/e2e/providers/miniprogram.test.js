@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { PLACES, freePort, startNode, tempDir } from '../hub.js'
+import { createFrame } from '../../client/widget/drawcode.js'
 import { FakeWX, openPage, startLogin, startWeChat, tap } from '../miniprogram.js'
 
 const require = createRequire(import.meta.url)
@@ -39,6 +40,7 @@ clients:
     address_mismatch: refuse
   - {id: ask, providers: [wechat], phone_number: ask}
   - {id: must, providers: [wechat], phone_number: require}
+  - {id: living, providers: [wechat], living_code: 2s}
 `)
   hub = await startWeChat({ clients, env: { LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32', LOGINHUB_GEOIP_FILE: PLACES } })
   config.hub = hub.url
@@ -116,6 +118,30 @@ for (const [how, query] of [['a mini-program code', (t) => ({ scene: t })], ['a 
     assert.equal((await login.view(2)).state, 'confirmed')
   })
 }
+
+test('mini-program living code: what it has read goes along, and without it the user scans again', async () => {
+  const login = await startLogin(hub.url, { client_id: 'living' })
+  const [calls, frame] = [await hub.calls(), await createFrame(login.frame_key, 0)]
+  const forged = await scan(new FakeWX(hub), login, { q: encodeURIComponent(`${login.qr_url}?f=0.AAAAAAAAAAA`) })
+  const without = await scan(new FakeWX(hub), login)
+  assert.deepEqual([forged.data.screen, without.data.screen, without.data.headline], ['stale', 'stale', zh.stale[0]])
+  assert.equal(await hub.calls(), calls, 'WeChat is not asked')
+  const wx = new FakeWX(hub)
+  const startedAt = performance.now()
+  await scan(wx, login, { q: encodeURIComponent(`${login.qr_url}?f=${frame}`) })
+  console.log(`mini-program living code: ${(performance.now() - startedAt).toFixed(0)} ms from its launch to the answer, without WeChat's own start`)
+  assert.equal((await login.view(1)).state, 'scanned')
+
+  const other = await startLogin(hub.url, { client_id: 'living' })
+  assert.ok(!other.launch_url || other.launch_url.includes(`scene%3D${other.ticket}%26f%3D{frame}`), other.launch_url)
+  const byLink = await scan(new FakeWX(hub), other, { scene: other.ticket, f: await createFrame(other.frame_key, 0) })
+  assert.equal(byLink.data.screen, 'consent')
+  const third = await startLogin(hub.url, { client_id: 'living' })
+  const camera = new FakeWX(hub)
+  camera.read = { result: `${third.qr_url}?f=${await createFrame(third.frame_key, 0)}` }
+  await tap(await openPage('pages/index/index', camera), zh.scanCode)
+  assert.equal((await scan(camera, third, {})).data.screen, 'consent')
+})
 
 test('mini-program login: by its own camera, without a warning', async () => {
   const login = await startLogin(hub.url, { client_id: 'demo' })

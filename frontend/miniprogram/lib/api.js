@@ -3,6 +3,7 @@
 const SCREENS = {
   __proto__: null,
   already_scanned: 'taken',
+  code_stale: 'stale',
   ticket_closed: 'closed',
   ticket_expired: 'expired',
   ticket_not_found: 'gone',
@@ -23,7 +24,7 @@ const SCREENS = {
 // The screen for `ticket_closed`, by the reason for the ticket's end.
 const CLOSED_SCREENS = { __proto__: null, cancelled_here: 'cancelled', user: 'withdrawn', wrong_number: 'mismatch' }
 // The other error codes of the hub. The screen shows the hub's own text.
-const OTHER_CODES = ['invalid_request', 'code_invalid', 'code_stale', 'scan_required', 'not_confirmed', 'not_found',
+const OTHER_CODES = ['invalid_request', 'code_invalid', 'scan_required', 'not_confirmed', 'not_found',
   'method_not_allowed', 'too_large', 'unsupported_media_type', 'provider_misconfigured']
 const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected', dispute: 'disputed' }
 const NOT_FROM_HUB = { code: 'store_unavailable' } // for an answer that does not come from the hub
@@ -37,7 +38,7 @@ const TIMEOUT = 12000 // ms; the hub itself stops a call to WeChat after 10 s
  * number; `template` is that of the message for which the site asks permission. It first gets a code from wx.login: a code is valid for one call,
  * and for five minutes.
  */
-function createApi({ wx, hub, ticket, language }) {
+function createApi({ wx, hub, ticket, frame, language }) {
   const base = `${hub.replace(/\/+$/, '')}/api/login`
 
   async function call(action, fields) {
@@ -60,7 +61,7 @@ function createApi({ wx, hub, ticket, language }) {
   }
 
   return {
-    scan: (user) => call('scan', { user }),
+    scan: (user) => call('scan', Object.assign({ user }, frame && { frame })),
     confirm: (user, match, phoneCode, notice) => call('confirm', Object.assign({ user, match }, phoneCode && { phone_code: phoneCode }, notice && { notice })),
     reject: () => call('reject', {}),
     dispute: () => call('dispute', {}),

@@ -1,6 +1,8 @@
 // 128 bits in base64url.
 const TICKET = /^[A-Za-z0-9_-]{22}$/
 const LINK = /^https?:\/\/[^/?#]+\/(?:.*\/)?s\/([A-Za-z0-9_-]{22})\/?(?:[?#].*)?$/
+// The step and its MAC, of a living code.
+const FRAME = /[?&]f=([0-9]{1,5}\.[A-Za-z0-9_-]{11})(?:[&#]|$)/
 
 /**
  * Returns the ticket in a page's query, '' if there is none. `q` is the link of an ordinary QR code,
@@ -9,6 +11,21 @@ const LINK = /^https?:\/\/[^/?#]+\/(?:.*\/)?s\/([A-Za-z0-9_-]{22})\/?(?:[?#].*)?
 function ticketFromQuery(query = {}) {
   if (query.q) return ticketFromLink(decode(query.q))
   return valid(decode(query.scene || query.ticket || query.t || ''))
+}
+
+/** Returns the frame of a living code in a page's query, '' if there is none. */
+function frameFromQuery(query = {}) {
+  return frameFromLink(query.q ? decode(query.q) : `?f=${decode(query.f || '')}`)
+}
+
+/** Returns the frame of a living code in a result of wx.scanCode, '' if there is none. */
+function frameFromScan({ result = '' } = {}) {
+  return frameFromLink(result)
+}
+
+function frameFromLink(link) {
+  const found = FRAME.exec(link)
+  return found ? found[1] : ''
 }
 
 /** Returns the ticket in a result of wx.scanCode. `path` is set only for codes of this mini-program. */
@@ -41,4 +58,4 @@ function decode(text) {
   }
 }
 
-module.exports = { ticketFromQuery, ticketFromScan }
+module.exports = { frameFromQuery, frameFromScan, ticketFromQuery, ticketFromScan }

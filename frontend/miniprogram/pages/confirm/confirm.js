@@ -2,7 +2,7 @@ const config = require('../../config')
 const { createApi } = require('../../lib/api')
 const { formatLogin, formatSeconds } = require('../../lib/format')
 const { chooseLanguage, messagesFor } = require('../../lib/language')
-const { ticketFromQuery } = require('../../lib/launch')
+const { frameFromQuery, ticketFromQuery } = require('../../lib/launch')
 const { askForNotice } = require('../../lib/notice')
 const { loadProfile } = require('../../lib/profile')
 const { assessRisk } = require('../../lib/risk')
@@ -25,12 +25,13 @@ Page({
     const { scene, apiCategory } = wx.getEnterOptionsSync()
     const { globalData } = getApp()
     const ticket = globalData.scannedTicket || ticketFromQuery(query)
+    const frame = globalData.scannedTicket ? globalData.scannedFrame : frameFromQuery(query)
     // This mini-program's own camera read the code, so it was not forwarded.
     this.scene = globalData.scannedTicket ? 1011 : scene
-    globalData.scannedTicket = ''
+    globalData.scannedTicket = globalData.scannedFrame = ''
     if (apiCategory === 'browseOnly') return this.show({ screen: 'browse' })
     if (!ticket) return this.show({ screen: 'none' })
-    this.api = createApi({ wx, hub: config.hub, ticket, language: chooseLanguage(wx) })
+    this.api = createApi({ wx, hub: config.hub, ticket, frame, language: chooseLanguage(wx) })
     return this.run(() => this.api.scan(loadProfile(wx)))
   },
 

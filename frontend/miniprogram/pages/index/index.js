@@ -1,6 +1,6 @@
 const config = require('../../config')
 const { messagesFor } = require('../../lib/language')
-const { ticketFromScan } = require('../../lib/launch')
+const { frameFromScan, ticketFromScan } = require('../../lib/launch')
 const { cleanName, loadProfile, saveProfile, uploadAvatar } = require('../../lib/profile')
 
 Page({
@@ -20,7 +20,9 @@ Page({
       success: (read) => {
         const ticket = ticketFromScan(read)
         if (!ticket) return this.setData({ note: this.data.messages.foreign })
-        getApp().globalData.scannedTicket = ticket
+        const { globalData } = getApp()
+        globalData.scannedTicket = ticket
+        globalData.scannedFrame = frameFromScan(read)
         this.setData({ note: '' })
         wx.navigateTo({ url: '/pages/confirm/confirm' })
       },
