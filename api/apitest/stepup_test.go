@@ -1,7 +1,9 @@
 package apitest_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -160,12 +162,39 @@ func TestStepUp_Addresses(t *testing.T) {
 		"the browser's hidden": {nil, from("198.51.100.1"), true},
 		"the phone's hidden":   {from("203.0.113.7"), nil, true},
 	} {
-		if ann.demanded(t, s.autoTicket(t, cookie, c.pc...), c.phone...) != c.want {
+		p, body := s.autoTicket(t, cookie, c.pc...), ann.body()
+		for range 2 { // the code is not spent
+			if c.want {
+				s.ask(t, "POST", p.path("confirm"), body, c.phone...).problem(t, 409, "scan_required")
+			}
+		}
+		if ann.demanded(t, p, c.phone...) != c.want {
 			t.Errorf("%s: number demanded %t", name, !c.want)
 		}
 	}
-	if log := s.log.String(); strings.Count(log, "audit.step_up=hidden_address") != 2 || strings.Count(log, "audit.step_up=country") != 2 {
+	if log := s.log.String(); strings.Count(log, "audit.step_up=hidden_address") != 6 || strings.Count(log, "audit.step_up=country") != 4 {
 		t.Errorf("the audit log:\n%s", log)
+	}
+}
+
+// TestStepUp_SubjectMap: a one-step confirm that is refused asks the site nothing.
+func TestStepUp_SubjectMap(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	mapping := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		io.WriteString(w, `{"sub":"employee-7"}`)
+	}))
+	t.Cleanup(mapping.Close)
+	site := demo()
+	site.AutoMatching, site.SubjectMap = true, mapping.URL
+	s := start(t, options{clients: []*client.Client{site}})
+	p := s.autoTicket(t, "")
+	s.phone("ann").demanded(t, p)
+	p = s.autoTicket(t, p.remember(t, ""))
+	s.phone("bob").do(t, p, "confirm").problem(t, 409, "scan_required")
+	if asked != 1 {
+		t.Errorf("the site was asked %d times", asked)
 	}
 }
 
