@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"container/heap"
 	"math/rand/v2"
 	"sync"
@@ -238,7 +237,7 @@ func (s *slot) notify(repeat bool) {
 // both 2. The slot keeps only what the browser may have seen as final: a token or an
 // end. Called with mu held.
 func (s *slot) supersedes(t ticket.Ticket) bool {
-	return s.latest.State == ticket.Confirmed || s.latest.State.Final() || bytes.Equal(t.Tag(), s.latest.Tag())
+	return s.latest.State == ticket.Confirmed || s.latest.State.Final() || t.SameVersion(&s.latest.Ticket)
 }
 
 // due returns at most limit tickets that are due for a sweep, and the time until the

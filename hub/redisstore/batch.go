@@ -84,7 +84,8 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 		b.progress = now
 	}
 	n := min(len(b.queue), batchLimit-1)
-	batch := append(append(make([]*call, 0, n+1), c), b.queue[:n]...)
+	c.self[0] = c
+	batch := append(c.self[:], b.queue[:n]...)
 	b.queue = slices.Delete(b.queue, 0, n)
 	b.mu.Unlock()
 

@@ -32,27 +32,38 @@ var (
 // scripts are the Lua scripts. Each uses one key, or keys in one slot, so that a Cluster
 // accepts it.
 type scripts struct {
-	create, attach, change, probe, setSwitch, setNX, take, nodes, outbox *redis.Script
+	create, attach, change, probe, setSwitch, setNX, take, nodes, outbox script
+}
+
+// script is a Lua script with its hash as an argument of EVALSHA.
+type script struct {
+	*redis.Script
+	hash any
+}
+
+func newScript(lua string) script {
+	s := redis.NewScript(lua)
+	return script{s, s.Hash()}
 }
 
 func loadScripts() scripts {
 	return scripts{
-		create:    redis.NewScript(createLua),
-		attach:    redis.NewScript(attachLua),
-		change:    redis.NewScript(changeLua),
-		probe:     redis.NewScript(probeLua),
-		setSwitch: redis.NewScript(switchLua),
-		setNX:     redis.NewScript(setNXLua),
-		take:      redis.NewScript(takeLua),
-		nodes:     redis.NewScript(nodesLua),
-		outbox:    redis.NewScript(outboxLua),
+		create:    newScript(createLua),
+		attach:    newScript(attachLua),
+		change:    newScript(changeLua),
+		probe:     newScript(probeLua),
+		setSwitch: newScript(switchLua),
+		setNX:     newScript(setNXLua),
+		take:      newScript(takeLua),
+		nodes:     newScript(nodesLua),
+		outbox:    newScript(outboxLua),
 	}
 }
 
 // preload loads the scripts of a login on one master, so that the first login is not
 // slower. EVALSHA falls back to EVAL anyway.
 func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
-	for _, script := range []*redis.Script{s.create, s.attach, s.change, s.probe, s.setNX, s.take} {
+	for _, script := range []script{s.create, s.attach, s.change, s.probe, s.setNX, s.take} {
 		if err := script.Load(ctx, c).Err(); err != nil {
 			return fmt.Errorf("load script: %w", err)
 		}
@@ -62,20 +73,21 @@ func (s scripts) preload(ctx context.Context, c redis.Scripter) error {
 
 // call is one run of a script.
 type call struct {
-	script *redis.Script
+	script script
 	key    string
 	keys   int   // the first is key, all are in one slot
 	sha    []any // EVALSHA with its arguments
 
 	cmd  *redis.Cmd      // the reply
 	wake chan wakeReason // set if the call has to wait in the queue
+	self [1]*call        // the pipeline of a call that goes alone
 }
 
 // evalHead is how many words of EVALSHA precede the keys.
 const evalHead = 3
 
-func newCall(script *redis.Script, keys []string, args ...any) *call {
-	sha := append(make([]any, 0, evalHead+len(keys)+len(args)), "EVALSHA", script.Hash(), len(keys))
+func newCall(script script, keys []string, args ...any) *call {
+	sha := append(make([]any, 0, evalHead+len(keys)+len(args)), "EVALSHA", script.hash, len(keys))
 	for _, key := range keys {
 		sha = append(sha, key)
 	}

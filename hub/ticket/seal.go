@@ -241,6 +241,11 @@ func (t Ticket) Tag() []byte {
 	return append(base64.RawURLEncoding.AppendEncode(tag, raw), '.')
 }
 
+// SameVersion reports whether both tickets have the same tag.
+func (t *Ticket) SameVersion(other *Ticket) bool {
+	return t.Key == other.Key && t.proof == other.proof
+}
+
 // Kinds of sealed values. A seal of one kind is not valid for the other.
 const (
 	sealRecord = "record"
