@@ -147,7 +147,9 @@ func TestOpenID_DPoPRequests(t *testing.T) {
 		return s.post(t, "/oauth2/par", query(append([]string{"client_id", "native"}, changes...)...), key.prove(t, "POST", "/oauth2/par", "")...)
 	}
 	push(own, "dpop_jkt", other.Thumbprint).requireOAuth(t, "another dpop_jkt", 400, "invalid_dpop_proof")
-	push(own, "dpop_jkt", "x").requireOAuth(t, "a malformed dpop_jkt", 400, "invalid_request")
+	for _, malformed := range []string{"x", "AAAA"} {
+		push(own, "dpop_jkt", malformed).requireOAuth(t, "a malformed dpop_jkt", 400, "invalid_request")
+	}
 	proof := own.prove(t, "POST", "/oauth2/par", "")
 	uri := s.post(t, "/oauth2/par", query("client_id", "native", "dpop_jkt", own.Thumbprint), proof...).ok(t, 201)["request_uri"]
 	s.post(t, "/oauth2/par", query("client_id", "native"), proof...).requireOAuth(t, "a used proof", 400, "invalid_dpop_proof")
