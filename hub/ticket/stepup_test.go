@@ -1,6 +1,7 @@
 package ticket_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -145,6 +146,9 @@ func TestKnown(t *testing.T) {
 	if tags := newRing(t, "new", "old").KnownUsers(rotated, auto.ID, noon); len(tags) != 8 {
 		t.Errorf("after a login under the later key there are %d bytes of tags", len(tags))
 	}
+	if elsewhere := cookieOf(t, ring, other, alice); bytes.Equal(ring.KnownUsers(elsewhere, other.ID, noon), ring.KnownUsers(valid, auto.ID, noon)) {
+		t.Error("a user has one tag at two clients")
+	}
 	if again := cookieOf(t, ring, auto, alice, alice); len(again) != len(valid) {
 		t.Error("a second login adds an entry")
 	}
@@ -155,6 +159,7 @@ func FuzzKnown(f *testing.F) {
 	ring := newRing(f)
 	f.Add([]byte{}, cookieOf(f, ring, auto, alice))
 	f.Add(make([]byte, 32), "new")
+	f.Add(make([]byte, 17), "new")
 	f.Fuzz(func(t *testing.T, inside []byte, text string) {
 		sealed, err := ring.SealValue("known browser", inside)
 		if err != nil {
