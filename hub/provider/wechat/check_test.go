@@ -54,3 +54,22 @@ func TestCheck_Account(t *testing.T) {
 		w.ClearFaults()
 	}
 }
+
+// TestCheck_Templates: the check of a mini-program finds a template that does not fit.
+func TestCheck_Templates(t *testing.T) {
+	w := wechattest.New(wechattest.Options{})
+	t.Cleanup(w.Close)
+	w.Register(wechattest.App{ID: "wx1", Secret: "s3cret-0123456789", Templates: map[string][]string{"login": {"thing1", "time2"}}})
+	config := wechat.MiniProgram().Read(&provider.Fields{ID: "wechat", Values: map[string]string{"app_id": "wx1", "api_url": w.URL, "app_secret_env": "s3cret-0123456789"},
+		ReadSecret: func(variable, _ string) (string, error) { return variable, nil }})
+	for want, used := range map[string]map[string]map[string]string{
+		"ok login_notice: the account has the template login":  {"login": {"thing1": "x", "time2": "{time}"}},
+		"FAIL login_notice: the template login has the fields": {"login": {"thing1": "x"}},
+		"FAIL login_notice: the account has no template other": {"other": {"thing1": "x"}},
+	} {
+		all := config.Check(t.Context(), provider.Env{ID: "wechat", Templates: used})
+		if last := all[len(all)-1]; !strings.HasPrefix(string(last.Severity)+" "+last.Text, want) {
+			t.Errorf("%v, want %s", last, want)
+		}
+	}
+}
