@@ -53,7 +53,8 @@ func (d *DisputeCall) Apply(ctx context.Context) error {
 		if next.Seq == t.Seq {
 			return nil
 		}
-		out, err := r.applyChange(ctx, t, &next)
+		var out ticket.Outcome
+		out, err = r.applyChange(ctx, t, &next)
 		if out.Done || errors.Is(err, ticket.ErrNotReplicated) {
 			d.ticket, d.changed = next, true
 			d.hub.waiters.applyFrom(trace.Changed, next, d.hub.config.Store.Now())

@@ -151,9 +151,9 @@ func TestOpenID_DPoPRequests(t *testing.T) {
 		push(own, "dpop_jkt", malformed).requireOAuth(t, "a malformed dpop_jkt", 400, "invalid_request")
 	}
 	proof := own.prove(t, "POST", "/oauth2/par", "")
-	uri := s.post(t, "/oauth2/par", query("client_id", "native", "dpop_jkt", own.Thumbprint), proof...).ok(t, 201)["request_uri"]
+	s.post(t, "/oauth2/par", query("client_id", "native", "dpop_jkt", own.Thumbprint), proof...).ok(t, 201)
 	s.post(t, "/oauth2/par", query("client_id", "native"), proof...).requireOAuth(t, "a used proof", 400, "invalid_dpop_proof")
-	uri = push(own).ok(t, 201)["request_uri"]
+	uri := push(own).ok(t, 201)["request_uri"]
 	request, cookie := s.open(t, url.Values{"client_id": {"native"}, "request_uri": {uri.(string)}})
 	p := s.createTicket(t, map[string]any{"request": request}, "Cookie", cookie, "Origin", public)
 	s.phone("alice").mustDo(t, p, "confirm")
