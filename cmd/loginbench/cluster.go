@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -223,14 +224,18 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// freePort returns a free port of the loopback address.
+// freePort returns a free port of the loopback address, below the range that Linux uses for
+// outgoing connections: two calls rarely return the same one.
 func freePort() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "127.0.0.1:" + strconv.Itoa(20000+os.Getpid()%10000)
+	address := ""
+	for range 100 {
+		address = "127.0.0.1:" + strconv.Itoa(10000+mathrand.IntN(22000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			break
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address // if none is free, the program that gets it says so
 }
 
 // until calls ok every 20 ms until it returns true, for at most 20 s.

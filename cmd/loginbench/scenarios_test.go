@@ -37,7 +37,7 @@ var tiny = map[string]string{"pages": "10", "count": "20", "counts": "1,2", "rat
 // figures are, by scenario, those that must not be zero.
 var figures = map[string][]string{
 	"peers":   {"confirm sent to token p50"},
-	"idle":    {"goroutines per page", "RSS, the program's own share included"},
+	"idle":    {"RSS, the program's own share included"},
 	"attach":  {"attached"},
 	"storm":   {"all back after", "scripts per page"},
 	"push":    {"confirm due to token p50", "confirm sent to token p99"},
