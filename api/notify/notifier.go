@@ -158,15 +158,15 @@ func (r *Report) Made() {
 func (n *Notifier) WantsEvents(c *client.Client) bool { return n != nil && n.events.Wants(c) }
 
 // Suspicious puts an event about a call that changed nothing. It is reported once for a
-// ticket and reason. If it cannot be put, that is logged: the answer to the phone is the
-// same.
+// ticket and reason, and leaves room in the queue for others: strangers make such calls. If
+// it cannot be put, that is logged: the answer to the phone is the same.
 func (n *Notifier) Suspicious(ctx context.Context, c Call, t ticket.Ticket, reason string) {
 	if !n.WantsEvents(c.Client) {
 		return
 	}
 	q, err := n.events.message(c, t, Suspicious, reason)
 	if err == nil {
-		err = n.outbox.Put(ctx, q.Queue, q.Message)
+		err = n.outbox.PutMinor(ctx, q.Queue, q.Message)
 	}
 	if err != nil {
 		n.log.Error("a suspicious login is not reported", "client", c.Client.ID, "ticket", t.ID, "reason", reason, "error", err)

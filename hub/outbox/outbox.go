@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -82,6 +83,7 @@ type Outbox struct {
 // Limits of the work of a node.
 const (
 	maxDeliveries   = 16               // at once, of one queue
+	maxResolves     = 16               // likewise, of prepared messages
 	deliveryLimit   = 15 * time.Second // of one delivery; a Destination has its own
 	closeLimit      = 10 * time.Second // for the deliveries that run when the node ends
 	pollInterval    = 5 * time.Second  // between two looks into a queue that is not due
@@ -138,16 +140,23 @@ func (o *Outbox) Close() {
 // they survive the death of this node and the loss of the master. What has no room in the
 // queue is dropped, logged and counted. It costs one command, and a WAIT with replicas.
 func (o *Outbox) Prepare(ctx context.Context, queue string, messages ...Message) error {
-	return o.put(ctx, queue, true, messages)
+	return o.put(ctx, queue, Exchange{WaitReplicas: true}, messages)
 }
 
 // Put puts messages that are true now. It costs one command.
 func (o *Outbox) Put(ctx context.Context, queue string, messages ...Message) error {
-	return o.put(ctx, queue, false, messages)
+	return o.put(ctx, queue, Exchange{}, messages)
 }
 
-func (o *Outbox) put(ctx context.Context, queue string, prepared bool, messages []Message) error {
-	x := Exchange{WaitReplicas: prepared}
+// PutMinor is Put for messages that a stranger can cause. They take at most half of the
+// queue.
+func (o *Outbox) PutMinor(ctx context.Context, queue string, messages ...Message) error {
+	return o.put(ctx, queue, Exchange{Limit: MaxMinor}, messages)
+}
+
+// put puts messages with x, as prepared if it waits for replicas.
+func (o *Outbox) put(ctx context.Context, queue string, x Exchange, messages []Message) error {
+	prepared := x.WaitReplicas
 	for _, m := range messages {
 		x.Put = append(x.Put, o.entry(queue, m, prepared))
 	}
@@ -156,7 +165,7 @@ func (o *Outbox) put(ctx context.Context, queue string, prepared bool, messages 
 		return fmt.Errorf("put into the outbox: %w", err)
 	}
 	if r.Full > 0 {
-		o.Log.Error("the outbox is full: messages are dropped; look at why the queue is not delivered", "queue", queue, "dropped", r.Full, "limit", MaxEntries)
+		o.Log.Error("the outbox is full: messages are dropped; look at why the queue is not delivered", "queue", queue, "dropped", r.Full, "limit", cmp.Or(x.Limit, MaxEntries))
 		o.Metrics.IncMessages(queue, ResultFull, r.Full)
 	}
 	if !prepared {

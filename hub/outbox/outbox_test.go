@@ -266,6 +266,34 @@ func TestOutbox_Hanging(t *testing.T) {
 	})
 }
 
+// TestOutbox_ResolvesBehindHanging: what a dead node did not settle does not wait behind a
+// hanging destination, because its change cannot be looked up for long.
+func TestOutbox_ResolvesBehindHanging(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := openStore(t)
+		one, dead := newNode(t, store, "q"), newNode(t, store)
+		one.answer = func(ctx context.Context, _ outbox.Message) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		var waiting []outbox.Message
+		for i := range 500 {
+			waiting = append(waiting, message(fmt.Sprint(i)))
+		}
+		if err := errors.Join(one.Put(t.Context(), "q", waiting...), dead.Prepare(t.Context(), "q", message("of a dead node"))); err != nil {
+			t.Fatal(err)
+		}
+		one.fate.Store(int32(outbox.Made))
+		one.after(10 * time.Second)
+		one.mu.Lock()
+		defer one.mu.Unlock()
+		if n := one.count[outbox.ResultPut]; n != 501 {
+			t.Errorf("%d of 501 messages are put or settled", n)
+		}
+	})
+}
+
 // TestOutbox_Close: running deliveries get their time, and what is left comes from another
 // node at once.
 func TestOutbox_Close(t *testing.T) {

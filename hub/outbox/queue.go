@@ -22,13 +22,14 @@ type queue struct {
 
 	mu      sync.Mutex
 	pending Exchange       // for the next call of the store
-	running map[string]int // attempts of the claims that are being delivered, by key
+	running map[string]int // attempts of the claims that are being handled, by key
 	renewed time.Time      // when they were last renewed
+	handled map[bool]int   // their number, by Claim.Prepared
 	jobs    sync.WaitGroup
 }
 
 func (o *Outbox) newQueue(name string) *queue {
-	q := &queue{outbox: o, name: name, wake: make(chan struct{}, 1), running: map[string]int{}}
+	q := &queue{outbox: o, name: name, wake: make(chan struct{}, 1), running: map[string]int{}, handled: map[bool]int{}}
 	q.ctx, q.stop = context.WithCancel(o.running)
 	return q
 }
@@ -64,18 +65,20 @@ func (q *queue) exchange() time.Duration {
 	for _, c := range r.Claims {
 		q.mu.Lock()
 		q.running[c.Key] = c.Attempts
+		q.handled[c.Prepared]++
 		q.mu.Unlock()
 		q.jobs.Go(func() {
 			done := q.handle(c)
 			q.mu.Lock()
 			delete(q.running, c.Key)
+			q.handled[c.Prepared]--
 			q.addLocked(done)
 			q.mu.Unlock()
 			q.notify()
 		})
 	}
 	wait := jitter(pollInterval)
-	if x.Claim > len(r.Claims) && r.Next >= 0 {
+	if r.Next >= 0 {
 		wait = min(wait, r.Next+time.Millisecond)
 	}
 	if q.busy() {
@@ -98,7 +101,8 @@ func (q *queue) take() Exchange {
 	x := q.pending
 	q.pending = Exchange{}
 	if q.ctx.Err() == nil {
-		x.Claim = maxDeliveries - len(q.running)
+		x.Claim = maxDeliveries - q.handled[false]
+		x.ClaimPrepared = maxResolves - q.handled[true]
 	}
 	if now := time.Now(); now.Sub(q.renewed) >= renewInterval {
 		q.renewed = now

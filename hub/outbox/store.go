@@ -43,9 +43,13 @@ type Retry struct {
 // try again, and then how many due entries to claim.
 type Exchange struct {
 	Put    []Entry
+	Limit  int      // nothing is put into a queue that has so many entries; 0: MaxEntries
 	Remove []string // keys
 	Retry  []Retry
-	Claim  int
+	Claim  int // settled entries
+	// ClaimPrepared is the number of prepared entries. They do not wait behind settled ones:
+	// whether their change was made is known only for a time.
+	ClaimPrepared int
 	// WaitReplicas: succeed only if what was put also survives the loss of the master, if
 	// the store supports it.
 	WaitReplicas bool
@@ -65,7 +69,7 @@ type Claim struct {
 type Reply struct {
 	Full   int // entries that were not put, because the queue is full
 	Claims []Claim
-	Next   time.Duration // until the next entry is due; negative: there is none
+	Next   time.Duration // until the next entry is due that this call had room for; negative: there is none
 	Depth  int           // entries
 	Oldest time.Duration // age of the oldest entry
 }
@@ -85,6 +89,9 @@ const (
 	// MaxEntries is the bound of one queue. What comes over it is dropped and counted: a
 	// login never waits for a site.
 	MaxEntries = 10_000
+	// MaxMinor is the bound for messages that strangers can cause (Outbox.PutMinor). The rest
+	// of the queue is left to others.
+	MaxMinor = MaxEntries / 2
 	// Lease is how long a claim is held. It is renewed while the delivery runs. The claims of
 	// a node that has died are due again after it.
 	Lease = 6 * time.Second

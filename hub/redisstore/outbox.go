@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -53,8 +54,8 @@ func (o Outbox) Exchange(ctx context.Context, queue string, x outbox.Exchange) (
 }
 
 func outboxArgs(x outbox.Exchange) []any {
-	args := make([]any, 0, 8+6*len(x.Put)+len(x.Remove)+3*len(x.Retry))
-	args = append(args, outbox.MaxEntries, outbox.Lease.Milliseconds(), x.Claim, outbox.Life.Milliseconds(), len(x.Put))
+	args := make([]any, 0, 9+6*len(x.Put)+len(x.Remove)+3*len(x.Retry))
+	args = append(args, cmp.Or(x.Limit, outbox.MaxEntries), outbox.Lease.Milliseconds(), x.Claim, x.ClaimPrepared, outbox.Life.Milliseconds(), len(x.Put))
 	for _, e := range x.Put {
 		state := "s"
 		if e.Prepared {

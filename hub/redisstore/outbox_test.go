@@ -33,7 +33,7 @@ func (o outboxFixture) exchange(t *testing.T, x outbox.Exchange) outbox.Reply {
 // claimed returns what a claim gets, as KEY/STATE ATTEMPTS VALUE.
 func (o outboxFixture) claimed(t *testing.T, n int) (all []string) {
 	t.Helper()
-	for _, c := range o.exchange(t, outbox.Exchange{Claim: n}).Claims {
+	for _, c := range o.exchange(t, outbox.Exchange{Claim: n, ClaimPrepared: n}).Claims {
 		state := "settled"
 		if c.Prepared {
 			state = "prepared"
@@ -46,7 +46,9 @@ func (o outboxFixture) claimed(t *testing.T, n int) (all []string) {
 // makeDue makes an entry due, as time would.
 func (o outboxFixture) makeDue(t *testing.T, key string) {
 	t.Helper()
-	must(t, o.inspect.ZAddXX(limit(t), o.names().outboxKeys(o.queue)[1], redisZ(1, key)).Err())
+	due := o.names().outboxKeys(o.queue)[1]
+	before := o.inspect.ZScore(limit(t), due, key).Val()
+	must(t, o.inspect.ZAddXX(limit(t), due, redisZ(map[bool]float64{false: 1, true: -1e13}[before < 0], key)).Err())
 }
 
 func (o outboxFixture) want(t *testing.T, got []string, want ...string) {
@@ -105,13 +107,24 @@ var outboxCases = map[string]func(*testing.T, *fixture){
 		o.want(t, o.claimed(t, 9))
 		o.makeDue(t, "a#1")
 		o.want(t, o.claimed(t, 9), "a#1/prepared 1 of a#1")
-		reply := o.exchange(t, outbox.Exchange{Put: []outbox.Entry{entry("a#2", "a", false)}, Claim: 9})
+		reply := o.exchange(t, outbox.Exchange{Put: []outbox.Entry{entry("a#2", "a", false)}, Claim: 9, ClaimPrepared: 9})
 		if len(reply.Claims) != 1 || reply.Claims[0].Key != "a#2" || reply.Claims[0].Prepared || reply.Depth != 2 {
 			t.Errorf("settled: %+v", reply)
 		}
 		reply = o.exchange(t, outbox.Exchange{Put: []outbox.Entry{entry("a#1", "a", false), entry("a#2", "a", false)}})
 		if reply.Depth != 1 {
 			t.Errorf("the other attempt remains: %+v", reply)
+		}
+	},
+	"prepared entries are claimed apart": func(t *testing.T, r *fixture) {
+		o := r.newOutbox(t)
+		o.exchange(t, outbox.Exchange{Put: []outbox.Entry{entry("a", "a", false), entry("b", "b", true), entry("c", "c", true)}})
+		o.makeDue(t, "b")
+		if reply := o.exchange(t, outbox.Exchange{ClaimPrepared: 9}); len(reply.Claims) != 1 || reply.Claims[0].Key != "b" || reply.Next < outbox.Lease/2 || reply.Next > outbox.Lease {
+			t.Errorf("prepared: %+v", reply)
+		}
+		if reply := o.exchange(t, outbox.Exchange{Claim: 1}); len(reply.Claims) != 1 || reply.Claims[0].Key != "a" || reply.Next >= 0 {
+			t.Errorf("settled, as many as there was room for: %+v", reply)
 		}
 	},
 	"a retry of a lease that has ended changes nothing": func(t *testing.T, r *fixture) {
@@ -137,6 +150,12 @@ func TestOutbox_Full(t *testing.T) {
 		if len(x.Put) == 500 {
 			o.exchange(t, x)
 			x.Put = nil
+		}
+		if i == outbox.MaxMinor {
+			minor := outbox.Exchange{Put: []outbox.Entry{entry("minor", "minor", false)}, Limit: outbox.MaxMinor}
+			if reply := o.exchange(t, minor); reply.Full != 1 {
+				t.Errorf("a minor message in a half-full queue: %+v", reply)
+			}
 		}
 	}
 	reply := o.exchange(t, outbox.Exchange{Put: []outbox.Entry{entry("over", "over", true), entry("7", "new", true)}})

@@ -209,7 +209,7 @@ func (e *checker) trySecrets(ctx context.Context, store *redisstore.Store) error
 // tryOutbox puts, claims and removes a message, as nodes do for the events of a site.
 func tryOutbox(ctx context.Context, queues redisstore.Outbox) error {
 	queue, key := "check:"+rand.Text(), "check"
-	r, err := queues.Exchange(ctx, queue, outbox.Exchange{Put: []outbox.Entry{{Key: key, ID: key, Prepared: true, Value: []byte(key)}}, Claim: 1})
+	r, err := queues.Exchange(ctx, queue, outbox.Exchange{Put: []outbox.Entry{{Key: key, ID: key, Prepared: true, Value: []byte(key)}}, ClaimPrepared: 1})
 	if err != nil || len(r.Claims) != 1 {
 		return errOr(err, errors.New("the message was not claimed"))
 	}

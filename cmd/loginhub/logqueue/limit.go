@@ -18,7 +18,7 @@ const (
 // keyed are the attributes that are part of a line's key. The configuration or the
 // program sets their values, never a request; but the api logs at most 100 origins, so
 // they cannot fill the table.
-var keyed = map[string]bool{"client": true, "app_id": true, "code": true, "id": true, "setting": true, "reload": true, "origin": true}
+var keyed = map[string]bool{"client": true, "app_id": true, "code": true, "id": true, "setting": true, "reload": true, "origin": true, "queue": true}
 
 // Limit is a slog.Handler that limits repeated warnings and errors. It passes the
 // first line with a key, then at most one in 30 seconds, with the number of

@@ -65,10 +65,11 @@ func TestLimit_KeysByMessageAndConfiguredValues(t *testing.T) {
 		log.With("code", "b").Error("refused", "path", "/2")
 		log.Warn("refused", "code", "a", "path", "/3") // clients choose paths
 		log.Warn("refused", "code", "a", "origin", "https://a.example")
+		log.With("queue", "client:a").Warn("refused", "code", "a")
 		log.Info("refused", "code", "a")
 		log.Info("refused", "code", "a")
 		expect(t, news(), "msg=refused code=a path=/1", "msg=refused code=b path=/2", "msg=refused code=a origin=https://a.example",
-			"msg=refused code=a", "msg=refused code=a")
+			"msg=refused queue=client:a code=a", "msg=refused code=a", "msg=refused code=a")
 		limit.Flush()
 		expect(t, news(), "msg=refused code=a path=/3 repeated=1")
 	})
