@@ -66,7 +66,8 @@ func startDeployment(t *testing.T) *deployment {
 	d.redis = hubtest.StartRedis(t)
 	var more []string
 	d.wechat, more = startWeChat(t)
-	d.settings = append(more, "REDIS_URL="+d.redis.URL, "KEYS="+hubtest.Key, "TRUSTED_PROXIES=127.0.0.1", "WECHAT_VERIFY_FILE=abc.txt:verification-text")
+	d.settings = append(more, "REDIS_URL="+d.redis.URL, "KEYS="+hubtest.Key, "TRUSTED_PROXIES=127.0.0.1", "WECHAT_VERIFY_FILE=abc.txt:verification-text",
+		"CLIENTS="+hubtest.WriteFile(t, "clients.yaml", "clients: [{id: strict, origins: [https://www.example.com], token_encryption: require}]"))
 	for range 2 {
 		n := hubtest.StartNode(t, program, d.settings...)
 		d.nodes = append(d.nodes, strings.TrimPrefix(n.URL, "http://"))

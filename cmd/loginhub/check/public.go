@@ -3,7 +3,10 @@ package check
 import (
 	"bytes"
 	"context"
+	"crypto/ecdh"
+	"crypto/rand"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,11 +156,16 @@ type testTicket struct {
 
 // createTicket creates a ticket as a page does. headers are pairs of name and value.
 func (e *checker) createTicket(ctx context.Context, headers ...string) (created testTicket, err error) {
-	body := []byte(`{}`)
-	if e.set.ClientID != "" {
-		if body, err = json.Marshal(map[string]string{"client_id": e.set.ClientID}); err != nil {
-			return created, err
-		}
+	key, err := pageKey()
+	if err != nil {
+		return created, err
+	}
+	body, err := json.Marshal(struct {
+		ClientID string            `json:"client_id,omitempty"`
+		JWK      map[string]string `json:"jwk"`
+	}{e.set.ClientID, key})
+	if err != nil {
+		return created, err
 	}
 	err = e.request(ctx, http.MethodPost, "/api/login/tickets", body, func(r *http.Response) error {
 		text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
@@ -170,6 +178,17 @@ func (e *checker) createTicket(ctx context.Context, headers ...string) (created 
 		return json.Unmarshal(text, &created)
 	}, append(headers, "Content-Type", "application/json")...)
 	return created, err
+}
+
+// pageKey returns the public key of a page, which a client may demand (token_encryption).
+func pageKey() (map[string]string, error) {
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("create a ticket: make a key: %w", err)
+	}
+	point := key.PublicKey().Bytes() // 4, x and y (SEC 1, section 2.3.3)
+	encode := base64.RawURLEncoding.EncodeToString
+	return map[string]string{"kty": "EC", "crv": "P-256", "x": encode(point[1:33]), "y": encode(point[33:])}, nil
 }
 
 func (e *checker) ticketPath(created testTicket, endpoint string) string {
