@@ -15,6 +15,8 @@ export interface TestOptions {
   storage?: () => Pick<Storage, 'getItem' | 'setItem'>
   /** WebCrypto; undefined if the browser has none. */
   subtle?: SubtleCrypto
+  /** Returns the key of the next ticket. */
+  createKey?: CreateKey
   win?: EventSourceLike
   doc?: EventSourceLike & { hidden: boolean }
 }
@@ -35,7 +37,7 @@ export interface Clock {
   clearTimeout(id: any): void
 }
 
-type Filled = 'hub' | 'renewals' | 'onState' | 'fetch' | 'WebSocket' | 'clock' | 'random' | 'storage'
+type Filled = 'hub' | 'renewals' | 'onState' | 'fetch' | 'WebSocket' | 'clock' | 'random' | 'storage' | 'createKey'
 type AllOptions = Options & TestOptions
 
 /** Options with the defaults filled in. */

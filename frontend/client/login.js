@@ -29,6 +29,7 @@ export function createLogin(options) {
     },
     random: Math.random,
     storage: () => sessionStorage,
+    createKey,
     subtle: options.request ? undefined : globalThis.crypto?.subtle,
     win: globalThis.window,
     doc: globalThis.document,
@@ -161,7 +162,7 @@ class Login {
     this.#creating = true
     if (state) this.#report({ state })
     try {
-      const key = await createKey(this.#env.subtle)
+      const key = await this.#env.createKey(this.#env.subtle)
       if (signal.aborted) return
       const ticket = await createTicket(this.#env, signal, key?.jwk)
       if (signal.aborted) return

@@ -9,8 +9,7 @@ const bytes = (text) => Uint8Array.from(text, (c) => c.charCodeAt(0))
 const fromBase64 = (text) => atob(text.replace(/-/g, '+').replace(/_/g, '/'))
 
 /**
- * Makes a key pair whose private key no script can read. Undefined if the browser cannot:
- * it has WebCrypto only at https addresses and on localhost.
+ * Makes a key pair whose private key no script can read; undefined without WebCrypto, as on http.
  *
  * @type {import('./internal.js').CreateKey}
  */

@@ -14,12 +14,31 @@ function nonce() {
   return text
 }
 
+// Makes the page's key, as createKey of client/tokenkey.js does; undefined if the browser cannot.
+function createKey() {
+  try {
+    return crypto.subtle.generateKey({ name: 'ECDH', namedCurve: 'P-256' }, false, ['deriveBits']).then(function (pair) {
+      return crypto.subtle.exportKey('jwk', pair.publicKey).then(function (jwk) {
+        return { jwk: jwk, privateKey: pair.privateKey }
+      })
+    }).catch(function () {})
+  } catch (err) {
+    return Promise.resolve()
+  }
+}
+
+function sendRequest(body) {
+  return fetch('/api/login/tickets', {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+    cache: 'no-store', credentials: 'same-origin', redirect: 'error',
+  })
+}
+
 function requestTicket(client, request) {
   boot.nonce = nonce()
-  boot.ticket = fetch('/api/login/tickets', {
-    method: 'POST', headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(request ? { request: request } : { client_id: client, nonce: boot.nonce }),
-    cache: 'no-store', credentials: 'same-origin', redirect: 'error',
+  boot.key = request ? Promise.resolve() : createKey() // the page of a site's request gets no token
+  boot.ticket = request ? sendRequest({ request: request }) : boot.key.then(function (key) {
+    return sendRequest({ client_id: client, nonce: boot.nonce, jwk: key && key.jwk })
   })
   boot.ticket.catch(function () {}) // page.js reports it
 }

@@ -1,4 +1,5 @@
 import { createLogin } from '../client/login.js'
+import { createKey } from '../client/tokenkey.js'
 import { isPhone } from '../client/widget/hints.js'
 import { pictureOf } from '../client/widget/picture.js'
 import { setUpLanguage } from './i18n.js'
@@ -32,6 +33,7 @@ setUpLanguage(['login', 'page'], $('language'), (chosenMessages, chosenLanguage)
 login = createLogin({
   ...request ? { request } : { clientId: client, nonce },
   fetch: takeTicket,
+  createKey: takeKey,
   onState(next) {
     snapshot = next
     retryAt = next.retryIn && performance.now() + next.retryIn * 1000
@@ -68,6 +70,11 @@ function takeTicket(url, options) {
   const { ticket = fetch(url, { ...options, credentials: 'same-origin' }) } = boot
   boot.ticket = undefined
   return ticket
+}
+
+// The first request has the key that boot.js has made.
+function takeKey(subtle) {
+  return boot.ticket ? boot.key : createKey(subtle)
 }
 
 // Has the browser keep who has logged in with it, if the hub asks for that. The page may be left before the answer.

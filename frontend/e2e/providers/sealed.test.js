@@ -65,6 +65,20 @@ for (const transport of ['socket', 'long poll']) {
   })
 }
 
+browserTest("sealed token: the hub's own page has a key for its first ticket and for the next", { site: true, clients }, async ({ visit }) => {
+  const traffic = []
+  const page = await visit('/?client_id=strict', { prepare: (opened) => record(opened, traffic) })
+  for (const name of ['Ann', 'Bob']) {
+    await inState(page, 'pending')
+    await logIn(await visit(await phonePath(page)), page, name)
+    await page.click('#not-me-done')
+  }
+  await inState(page, 'pending')
+  const keys = traffic.filter((text) => /tickets \{/.test(text)).map((text) => JSON.parse(text.slice(text.indexOf('{'))).jwk.x)
+  assert.equal(new Set(keys).size, 3)
+  assert.ok(!traffic.some((text) => text.includes('"token":"') && !text.includes('"JWE"')))
+})
+
 const insecure = { host: 'hub.test', site: true, siteHost: 'site.test', clients }
 
 browserTest('sealed token: a page without WebCrypto gets the token as it is', insecure, async ({ visit }) => {
