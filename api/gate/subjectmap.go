@@ -83,7 +83,7 @@ func (g *Gate) askSubjectMap(ctx context.Context, cfg *Config, call *hub.Call, b
 	r.Header.Set("Authorization", "Bearer "+signature)
 	answer, err := subjectMaps.Do(r)
 	if err != nil {
-		return "", err
+		return "", provider.CleanCause(err)
 	}
 	defer answer.Body.Close()
 	switch answer.StatusCode {
@@ -98,7 +98,7 @@ func (g *Gate) askSubjectMap(ctx context.Context, cfg *Config, call *hub.Call, b
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxSubjectMapBody+1))
 	if err != nil {
-		return "", fmt.Errorf("read: %w", err)
+		return "", fmt.Errorf("read: %w", provider.CleanCause(err))
 	}
 	if len(text) > maxSubjectMapBody || json.Unmarshal(text, &found) != nil {
 		return "", fmt.Errorf(`the answer is not {"sub":"…"} of at most %d bytes`, maxSubjectMapBody)

@@ -6,18 +6,17 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"loginhub/hub/client"
 	"loginhub/hub/outbox"
+	"loginhub/hub/provider"
 )
 
 // Limits of a call of a webhook.
@@ -68,7 +67,7 @@ func (w webhook) Deliver(ctx context.Context, m outbox.Message) error {
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.to.URL, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("request: %w", withoutURL(err))
+		return fmt.Errorf("request: %w", provider.CleanCause(err))
 	}
 	at := strconv.FormatInt(w.now().Unix(), 10)
 	r.Header.Set("Content-Type", eventsType)
@@ -78,7 +77,7 @@ func (w webhook) Deliver(ctx context.Context, m outbox.Message) error {
 	r.Header.Set("Webhook-Signature", signatures(w.to.Secrets, m.ID, at, body))
 	answer, err := w.http.Do(r)
 	if err != nil {
-		return fmt.Errorf("send: %w", withoutURL(err))
+		return fmt.Errorf("send: %w", provider.CleanCause(err))
 	}
 	defer answer.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxWebhookAnswer)) // so that the connection can be used again
@@ -117,13 +116,4 @@ func (w webhook) retryAfter(text string) time.Duration {
 		return at.Sub(w.now())
 	}
 	return 0
-}
-
-// withoutURL removes the address from an error of net/http: its path may be a secret.
-func withoutURL(err error) error {
-	var of *url.Error
-	if errors.As(err, &of) {
-		return of.Err
-	}
-	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,9 @@ import (
 	"loginhub/hub/outbox"
 	"loginhub/hub/ticket"
 )
+
+// echoes is the status of a site that writes the request's path in place of a status.
+const echoes = -1
 
 // TestWebhook_Answers: what each answer of a site means. No error contains the address, whose
 // path may be a secret.
@@ -38,10 +42,19 @@ func TestWebhook_Answers(t *testing.T) {
 		"past":       {status: 503, after: now.Add(-time.Minute).Format(http.TimeFormat)},
 		"malformed":  {status: 503, after: "soon"},
 		"unanswered": {},
+		"echo":       {status: echoes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if c.status == echoes {
+					conn, _, err := w.(http.Hijacker).Hijack()
+					if err == nil {
+						fmt.Fprintf(conn, "HTTP/1.1 %s\r\n\r\n", r.URL.Path)
+						conn.Close()
+					}
+					return
+				}
 				if c.status == 0 {
 					panic(http.ErrAbortHandler)
 				}

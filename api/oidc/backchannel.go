@@ -16,6 +16,7 @@ import (
 
 	"loginhub/api/token"
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 )
 
 // logoutTokenType is the typ of logout tokens (OpenID Connect Back-Channel Logout 1.0,
@@ -169,7 +170,7 @@ func (s *logoutSender) post(j logoutJob) error {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	answer, err := s.http.Do(r)
 	if err != nil {
-		return fmt.Errorf("send logout token: %w", err)
+		return fmt.Errorf("send logout token: %w", provider.CleanCause(err))
 	}
 	defer answer.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxLogoutAnswer)) // so that the connection can be used again

@@ -66,6 +66,17 @@ func TestBackchannel_Attempts(t *testing.T) {
 	}
 }
 
+// TestBackchannel_Cause: an error does not quote the address, whose path may be a secret.
+func TestBackchannel_Cause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, _ := newTestSender(t, 0)
+		err := s.post(logoutJob{&client.Client{ID: "app", IDTokenAlg: client.AlgEdDSA, BackchannelLogoutURI: "https://app.example/s3cret"}, "alice", "s1"})
+		if err == nil || err.Error() != "send logout token: unexpected EOF" {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // TestBackchannel_Bounded: a site that does not answer leaves room for others.
 func TestBackchannel_Bounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
