@@ -17,8 +17,9 @@ import (
 // mapped ends the process (SIGBUS).
 const maxFile = 1 << 30
 
-// probed is how many networks of a new file are searched for one with a country.
-const probed = 1000
+// probed is how many networks of a new file are searched for one with a country. Those without data count too: 128
+// nodes that share their children have 2^128 of them.
+const probed = 100_000
 
 // DB is a database that can be replaced while it is in use. Lookup and Built are safe for concurrent
 // use, also with Reload. A nil DB knows no address.
@@ -86,7 +87,7 @@ func open(path string) (*maxminddb.Reader, error) {
 		return nil, fmt.Errorf("%s is not a whole MaxMind DB file (.mmdb): %w", path, err)
 	}
 	n := 0
-	for found := range reader.Networks(maxminddb.SkipEmptyValues()) {
+	for found := range reader.Networks(maxminddb.IncludeNetworksWithoutData(), maxminddb.IncludeAliasedNetworks()) {
 		if err := found.Err(); err != nil {
 			return nil, fmt.Errorf("%s is damaged: %w", path, err)
 		}

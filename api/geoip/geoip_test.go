@@ -95,7 +95,8 @@ func TestFar(t *testing.T) {
 	china := [2]string{"China", "中国"}
 	places["192.0.2.0/28"] = geoiptest.City("CN", china, [2]string{}, 34.77, 113.72, 1000) // only the country is known
 	places["192.0.2.16/28"] = mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String("CN")}}
-	flat := func(city string, lat, lon mmdbtype.DataType) mmdbtype.Map { // ip-location-db; IPinfo has texts
+	places["192.0.2.80/28"] = geoiptest.City("CN", china, [2]string{}, 34.77, 113.72, 50) // likewise, with a radius as small as a city's
+	flat := func(city string, lat, lon mmdbtype.DataType) mmdbtype.Map {                  // ip-location-db; IPinfo has texts
 		return mmdbtype.Map{"country_code": mmdbtype.String("CN"), "city": mmdbtype.String(city), "latitude": lat, "longitude": lon}
 	}
 	places["192.0.2.32/28"] = flat("Harbin", mmdbtype.Float32(45.75), mmdbtype.Float32(126.65))
@@ -110,13 +111,31 @@ func TestFar(t *testing.T) {
 		{shanghai, shanghai, false}, {shanghai, suzhou, false}, {shanghai, beijing, true}, {suzhou, berlin, true}, {berlin, munich, true},
 		{shanghai, country, false}, {shanghai, bare, false}, {bare, berlin, true}, {country, berlin, true},
 		{shanghai, unknown, false}, {unknown, unknown, false},
-		{shanghai, "192.0.2.33", true}, {shanghai, "192.0.2.49", false}, {shanghai, "192.0.2.65", false}, {berlin, "192.0.2.65", true},
+		{shanghai, "192.0.2.33", true}, {shanghai, "192.0.2.49", false}, {shanghai, "192.0.2.65", false}, {shanghai, "192.0.2.81", false}, {berlin, "192.0.2.65", true},
 	} {
 		a, b := db.Lookup(netip.MustParseAddr(c.a)), db.Lookup(netip.MustParseAddr(c.b))
 		if geoip.Far(a, b) != c.far || geoip.Far(b, a) != c.far {
 			t.Errorf("%s, %s: far is not %v", c.a, c.b, c.far)
 		}
 	}
+}
+
+// endless returns a database of 2^128 networks without data: both records of each node lead to the next node, and those
+// of the last one to nothing. The metadata are those of the whole database, with another number of nodes.
+func endless(t *testing.T, whole []byte) (data []byte) {
+	const nodes = 128
+	for i := range byte(nodes) {
+		data = append(data, 0, 0, i+1, 0, 0, i+1)
+	}
+	data = append(data, make([]byte, 16)...) // the separator
+	const name = "\x4anode_count"
+	at := bytes.LastIndex(whole, []byte("\xab\xcd\xefMaxMind.com"))
+	head, tail, found := bytes.Cut(whole[at:], []byte(name))
+	if !found || tail[0]>>5 != 6 { // a number of four bytes
+		t.Fatalf("metadata %q", whole[at:])
+	}
+	data = append(append(append(data, head...), name...), 0xc1, nodes)
+	return append(data, tail[1+tail[0]&0x1f:]...)
 }
 
 func TestOpen_RefusesWhatIsNoDatabase(t *testing.T) {
@@ -150,6 +169,7 @@ func TestOpen_RefusesWhatIsNoDatabase(t *testing.T) {
 		write("zip", []byte("PK\x03\x04")):       "not a whole MaxMind DB file",
 		write("zeros", make([]byte, len(whole))): "not a whole MaxMind DB file",
 		huge:                                     "larger than",
+		write("endless", endless(t, whole)):      "no countries",
 		asn:                                      "no countries",
 	} {
 		if _, err := geoip.Open(path); err == nil || !strings.Contains(err.Error(), want) {

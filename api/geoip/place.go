@@ -65,7 +65,7 @@ func placeOf(found maxminddb.Result) Place {
 	r.Location.Lat = math.NaN() // stays if there are no coordinates
 	if found.Decode(&r) == nil && r.Country.Code != "" {
 		p := Place{Country: code(r.Country.Code), country: r.Country.Names, city: r.City.Names}
-		if at := r.Location; at.Radius <= farAway {
+		if at := r.Location; at.Radius <= farAway && p.hasCity() {
 			return p.at(at.Lat, at.Lon)
 		}
 		return p.known()
@@ -78,7 +78,7 @@ func placeOf(found maxminddb.Result) Place {
 	if f.Code != "" && f.Name == "" {
 		p.country.EN = f.Country
 	}
-	if f.City == "" { // coordinates without a city are the middle of the country
+	if !p.hasCity() {
 		return p.known()
 	}
 	lat, lon := math.NaN(), math.NaN()
@@ -93,6 +93,10 @@ func (p Place) at(lat, lon float64) Place {
 	}
 	return p.known()
 }
+
+// hasCity reports whether the city is known. Coordinates without one are the middle of the country or of a province,
+// although some databases give a small radius.
+func (p Place) hasCity() bool { return clean(p.city.EN) != "" || clean(p.city.ZH) != "" }
 
 // known returns p, or the zero Place if its country is unknown.
 func (p Place) known() Place {
