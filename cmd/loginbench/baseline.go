@@ -121,7 +121,7 @@ func (b *bench) startBare(ctx context.Context, nodes int) (with *bench, stop fun
 	copied := *b
 	copied.Redis = s.redis
 	for range nodes {
-		address := freePort()
+		address := s.freePort()
 		cmd, err := s.child("bare"+strings.ReplaceAll(address, ":", "-"), self, []string{"bare", "--listen", address, "--redis", s.redis})
 		if err != nil {
 			return nil, nil, err

@@ -96,7 +96,7 @@ func (s *cluster) startRedisCluster(ctx context.Context, shape string) (servers 
 		return nil, fmt.Errorf("shape %q: from 3 masters, and as many replicas for each", shape)
 	}
 	for range masters + replicas {
-		server, bus := freePort(), freePort()
+		server, bus := s.freePort(), s.freePort()
 		port, busPort := server[strings.LastIndex(server, ":")+1:], bus[strings.LastIndex(bus, ":")+1:]
 		if _, err := s.child("redis"+port, "redis-server", []string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "",
 			"--appendonly", "no", "--cluster-enabled", "yes", "--cluster-config-file", "nodes" + port + ".conf", "--cluster-port", busPort}); err != nil {

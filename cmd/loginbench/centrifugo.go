@@ -55,7 +55,7 @@ func startCentrifugo(ctx context.Context, b *bench, program string) (s *cluster,
 	if err := s.startRedis(ctx); err != nil {
 		return s, err
 	}
-	address := freePort()
+	address := s.freePort()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return s, err

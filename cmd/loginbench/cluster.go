@@ -28,7 +28,8 @@ type cluster struct {
 
 	dir      string
 	children []*exec.Cmd
-	waiting  []*page // idle pages
+	ports    []net.PacketConn // reserve ports (freePort)
+	waiting  []*page          // idle pages
 	readers  sync.WaitGroup
 	lost     lost
 }
@@ -109,7 +110,7 @@ func (b *bench) startNodes(ctx context.Context, s *cluster, nodes int, url strin
 	var key [32]byte
 	rand.Read(key[:])
 	for i := range nodes {
-		public, admin := freePort(), freePort()
+		public, admin := s.freePort(), s.freePort()
 		cmd, err := s.child(fmt.Sprintf("node%d", i), b.Bin, nil, append([]string{
 			"LOGINHUB_LISTEN=" + public, "LOGINHUB_ADMIN_LISTEN=" + admin, "LOGINHUB_PUBLIC_URL=http://login.test",
 			"LOGINHUB_REDIS_URL=" + url, "LOGINHUB_KEYS=" + base64.RawURLEncoding.EncodeToString(key[:]),
@@ -139,7 +140,7 @@ func (b *bench) startNodes(ctx context.Context, s *cluster, nodes int, url strin
 }
 
 func (s *cluster) startRedis(ctx context.Context) error {
-	s.redis = freePort()
+	s.redis = s.freePort()
 	_, port, err := net.SplitHostPort(s.redis)
 	if err != nil {
 		return err
@@ -198,6 +199,9 @@ func (s *cluster) stop() {
 		time.AfterFunc(10*time.Second, func() { s.children[i].Process.Kill() })
 		s.children[i].Wait() // the exit code does not matter
 	}
+	for _, sign := range s.ports {
+		sign.Close()
+	}
 	if s.wechat.Server != nil {
 		s.wechat.Close()
 	}
@@ -225,11 +229,16 @@ func (b *bench) build(ctx context.Context) error {
 }
 
 // freePort returns a free port of the loopback address, below the range that Linux uses for
-// outgoing connections: two calls rarely return the same one.
-func freePort() string {
+// outgoing connections. The UDP port of the same number reserves it until stop.
+func (s *cluster) freePort() string {
 	address := ""
 	for range 100 {
 		address = "127.0.0.1:" + strconv.Itoa(10000+mathrand.IntN(22000))
+		sign, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue
+		}
+		s.ports = append(s.ports, sign)
 		if l, err := net.Listen("tcp", address); err == nil {
 			l.Close()
 			break

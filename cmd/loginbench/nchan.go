@@ -68,7 +68,7 @@ func startNchan(ctx context.Context, b *bench, module string) (s *cluster, err e
 	if err := s.startRedis(ctx); err != nil {
 		return s, err
 	}
-	address := freePort()
+	address := s.freePort()
 	conf := filepath.Join(s.dir, "nginx.conf")
 	text := fmt.Sprintf(nchanConf, module, s.dir, b.files, b.files-64, s.redis, address)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
