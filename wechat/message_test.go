@@ -55,7 +55,7 @@ func TestMessage_Errors(t *testing.T) {
 		kind   wechat.Kind
 		text   string
 	}{
-		"openid":   {func(m *wechat.Message) { m.User = "nobody-at-all" }, 40003, wechat.KindRefused, "invalid openid"},
+		"openid":   {func(m *wechat.Message) { m.User = "unknown-user" }, 40003, wechat.KindRefused, "invalid openid"},
 		"template": {func(m *wechat.Message) { m.Template = "x" }, 40037, wechat.KindConfig, "template_id"},
 		"page":     {func(m *wechat.Message) { m.Page = "pages/other/other" }, 41030, wechat.KindConfig, "page"},
 		"no field": {func(m *wechat.Message) { m.Data = map[string]string{"thing9": "x"} }, 47003, wechat.KindConfig, "data.character_string3.value is empty"},

@@ -53,7 +53,7 @@ func livingOf(site *client.Client, created hub.Created) living {
 	return living{base64.RawURLEncoding.EncodeToString(created.FrameKey), int64(created.Ticket.FrameStep), int64(site.FrameWindow() / time.Second)}
 }
 
-// framePlace returns what stands for the frame in the link of a new ticket.
+// framePlace returns the placeholder of the frame in the link of a new ticket.
 func framePlace(created hub.Created) string {
 	if created.FrameKey == nil {
 		return ""

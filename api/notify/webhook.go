@@ -58,8 +58,8 @@ type webhook struct {
 // Pauses implements outbox.Destination.
 func (w webhook) Pauses() []time.Duration { return webhookPauses }
 
-// Deliver implements outbox.Destination: one POST, signed anew as in Standard Webhooks, with
-// the id of the event. No redirect is followed.
+// Deliver implements outbox.Destination: one POST with the id of the event and a
+// signature of its own (Standard Webhooks). No redirect is followed.
 func (w webhook) Deliver(ctx context.Context, m outbox.Message) error {
 	body, err := Body(m)
 	if err != nil {

@@ -28,7 +28,7 @@ type Message struct {
 	Lang     string            `json:"lang,omitempty"` // BCP 47
 }
 
-// TimePlaceholder stands for the time of the confirm.
+// TimePlaceholder is the placeholder of the time of the confirm.
 const TimePlaceholder = "{time}"
 
 // MessagePlaceholders returns what the texts of a Message may contain. {site} is the client's

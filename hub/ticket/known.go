@@ -20,7 +20,7 @@ import (
 //	TIME    Unix seconds of the login, 4 bytes
 //
 // A ticket has the tags of its client, so that the scan can compare them with the user. It
-// names nobody: only who has a user's identity and a key can make the tag.
+// does not name the user: only who has a user's identity and a key can make the tag.
 const (
 	knownPurpose = "known browser"
 	clientBytes  = 4
