@@ -87,9 +87,6 @@ func TestAccount_Scan(t *testing.T) {
 				}
 			}
 			mustNext(t, ctx, p, "scanned")
-			if lines := strings.Count(nodes[0].Log()+nodes[1].Log(), `login scanned`); lines != 1 {
-				t.Errorf("%d audit lines of one scan", lines)
-			}
 			send(t, ctx, w, nodes[1].URL+events, scanAccount(t, w, nodes[0].URL, p.Ticket, "bob", mode), "别人已经扫了")
 			send(t, ctx, w, nodes[1].URL+events, wechattest.Event{AppID: mpID, User: "bob", Name: "SCAN", Key: strings.Repeat("A", 22), Mode: mode}, "已失效")
 			for _, other := range []string{"unsubscribe", "CLICK", "subscribe", "SCAN"} {
@@ -97,6 +94,9 @@ func TestAccount_Scan(t *testing.T) {
 			}
 			if v, err := p.Poll(ctx, nodes[1].URL, 0, 0); err != nil || v.State != "scanned" || v.Seq != 2 {
 				t.Errorf("%+v %v", v, err)
+			}
+			if lines := strings.Count(nodes[0].Stop(t)+nodes[1].Stop(t), `login scanned`); lines != 1 {
+				t.Errorf("%d audit lines of one scan", lines)
 			}
 		})
 	}

@@ -154,7 +154,7 @@ func TestAdmin_Token(t *testing.T) {
 	if old, now := askAdmin(t, n, "GET", "/debug/pprof/", "", bearer), askAdmin(t, n, "GET", "/debug/pprof/", "", []string{"Authorization", "Bearer " + second}); old != 401 || now != 200 {
 		t.Errorf("after a reload the former token gets %d, the new one %d", old, now)
 	}
-	if log := n.Log(); strings.Contains(log, first) || strings.Contains(log, second) || !strings.Contains(log, "its token is missing or wrong") {
+	if log := n.Stop(t); strings.Contains(log, first) || strings.Contains(log, second) || !strings.Contains(log, "its token is missing or wrong") {
 		t.Errorf("the log:\n%s", log)
 	}
 }

@@ -129,7 +129,7 @@ func TestClients_OwnMiniPrograms(t *testing.T) {
 	confirm(third, "app", assertion(company, third.ID, "u-1"), 200, "")
 	first := create("first")
 	confirm(first, "app", assertion(company, first.ID, "u-1"), 400, "invalid_request")
-	if strings.Contains(node.Log(), otherKey) {
+	if strings.Contains(node.Stop(t), otherKey) {
 		t.Error("the log contains a secret")
 	}
 }

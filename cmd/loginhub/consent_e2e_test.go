@@ -94,7 +94,7 @@ func TestConsent_AccountMessage(t *testing.T) {
 	if _, err := p.waitToken(ctx, nodes[0].URL, "wechat_mp:"+mpID+":"+w.OpenID(mpID, "alice")); err != nil {
 		t.Error(err)
 	}
-	if log := nodes[0].Log() + nodes[1].Log(); strings.Contains(log, token[1]) {
+	if log := nodes[0].Stop(t) + nodes[1].Stop(t); strings.Contains(log, token[1]) {
 		t.Error("a log has the token")
 	}
 }

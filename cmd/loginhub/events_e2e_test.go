@@ -347,7 +347,7 @@ func TestEvents_Commands(t *testing.T) {
 	if err := nodes[0].Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	hubtest.Eventually(t, 10*time.Second, "reloaded", func() bool { return strings.Contains(nodes[0].Log(), `"msg":"reloaded"`) })
+	waitLog(t, nodes[0], 1, reloadDone)
 	login(1) // loads the script
 	if commands := login(1); len(commands) != 3 {
 		t.Errorf("%d commands, want 3:\n%s", len(commands), strings.Join(commands, "\n"))

@@ -116,7 +116,8 @@ func TestConnLimit_IdleFlood(t *testing.T) {
 			t.Errorf("limit %s closed only %v connections", by, m[`loginhub_connections_refused_total{closed="idle",limit="`+by+`"}`])
 		}
 	}
-	if lines := strings.Count(n.Log(), "connections are over a limit"); lines < 1 || lines > 3 {
+	waitLog(t, n, 1, "connections are over a limit")
+	if lines := strings.Count(n.Log(), "connections are over a limit"); lines > 3 {
 		t.Errorf("%d log lines", lines)
 	}
 }

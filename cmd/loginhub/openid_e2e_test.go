@@ -197,8 +197,9 @@ func TestOpenID_DPoPNodes(t *testing.T) {
 		}
 	}
 	for _, n := range nodes {
+		log := n.Stop(t)
 		for _, secret := range append(proof, first.Access, first.Refresh) {
-			if secret != "DPoP" && strings.Contains(n.Log(), secret) {
+			if secret != "DPoP" && strings.Contains(log, secret) {
 				t.Errorf("the log contains %.20s…", secret)
 			}
 		}

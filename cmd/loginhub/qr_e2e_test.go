@@ -76,8 +76,8 @@ func TestWxacode_FallbackToLink(t *testing.T) {
 			t.Errorf("no code of the link: %d pixels", width)
 		}
 	}
-	if w.Calls() != 1 || strings.Count(node.Log(), "the link is shown instead") != 1 || !strings.Contains(node.Log(), "40164") {
-		t.Errorf("%d calls; the log: %s", w.Calls(), node.Log())
+	if log := node.Stop(t); w.Calls() != 1 || strings.Count(log, "the link is shown instead") != 1 || !strings.Contains(log, "40164") {
+		t.Errorf("%d calls; the log: %s", w.Calls(), log)
 	}
 }
 

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,16 +10,22 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-// auditLines returns the nodes' audit lines of that event.
-func auditLines(event string, nodes ...*hubtest.Node) (lines []map[string]any) {
-	for _, n := range nodes {
-		for _, text := range strings.Split(n.Log(), "\n") {
-			var line struct{ Audit map[string]any }
-			if json.Unmarshal([]byte(text), &line) == nil && line.Audit["event"] == event {
-				lines = append(lines, line.Audit)
+// auditLines waits until the nodes have written that many audit lines of the event, and
+// returns all. Lines are written later than the answer.
+func auditLines(t *testing.T, event string, atLeast int, nodes ...*hubtest.Node) (lines []map[string]any) {
+	t.Helper()
+	hubtest.Eventually(t, 60*time.Second, fmt.Sprintf("%d audit lines of %s", atLeast, event), func() bool {
+		lines = nil
+		for _, n := range nodes {
+			for text := range strings.Lines(n.Log()) {
+				var line struct{ Audit map[string]any }
+				if json.Unmarshal([]byte(text), &line) == nil && line.Audit["event"] == event {
+					lines = append(lines, line.Audit)
+				}
 			}
 		}
-	}
+		return len(lines) >= atLeast
+	})
 	return lines
 }
 
@@ -46,7 +53,7 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 			changes += counts[`loginhub_transitions_total{client="default",state="confirmed"}`]
 			missing += counts["loginhub_redis_replicas_missing_total"]
 		}
-		lines := auditLines("confirmed", nodes...)
+		lines := auditLines(t, "confirmed", 1, nodes...)
 		if changes != 1 || len(lines) != 1 || missing == 0 {
 			t.Fatalf("%s: %v changes and %v missing replicas counted, audit lines %q", when, changes, missing, lines)
 		}
@@ -56,7 +63,7 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 		}
 	}
 	once("without a replica")
-	if lines := auditLines("refused", nodes...); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" {
+	if lines := auditLines(t, "refused", 1, nodes...); len(lines) != 1 || lines[0]["outcome"] != "store_unavailable" {
 		t.Errorf("the repeated call has the audit line %v", lines)
 	}
 
@@ -73,7 +80,7 @@ func TestReplica_OneAuditEvent(t *testing.T) {
 	// With a replica from the start, it is a normal event.
 	q := mustOpenWaiter(t, ctx, nodes[1].URL, nodes[1].URL)
 	mustCall(t, ctx, phone, nodes[0].URL, q.ID, "confirm", "confirm")
-	if lines := auditLines("confirmed", nodes...); len(lines) != 2 || lines[1]["outcome"] != "ok" || lines[1]["seq"] != 2.0 {
+	if lines := auditLines(t, "confirmed", 2, nodes...); len(lines) != 2 || lines[1]["outcome"] != "ok" || lines[1]["seq"] != 2.0 {
 		t.Errorf("audit lines %v", lines)
 	}
 }

@@ -170,7 +170,7 @@ func (s *secretSearch) report() {
 		s.hidden.add("ticket", id)
 	}
 	for i, n := range s.nodes {
-		s.hidden.findIn(s.T, fmt.Sprintf("the log of node %d", i), n.Log())
+		s.hidden.findIn(s.T, fmt.Sprintf("the log of node %d", i), n.Stop(s.T))
 	}
 	for _, want := range []string{`"event":"refused"`, `"msg":"access"`} {
 		if !strings.Contains(s.nodes[0].Log()+s.nodes[1].Log(), want) {
@@ -372,7 +372,7 @@ func TestSecrecy_RedisPassword(t *testing.T) {
 	n := hubtest.LaunchNode(t, program, "LOG=debug", "REDIS_URL="+strings.Replace(redis.URL, hubtest.HubPassword, password, 1))
 	waitLog(t, n, 1, "Redis does not answer yet")
 	hubtest.Eventually(t, 10*time.Second, "the node runs and is not ready", func() bool { return n.Get("/readyz") == 503 })
-	if strings.Contains(n.Log(), password) {
-		t.Errorf("the log contains the password:\n%s", n.Log())
+	if log := n.Stop(t); strings.Contains(log, password) {
+		t.Errorf("the log contains the password:\n%s", log)
 	}
 }

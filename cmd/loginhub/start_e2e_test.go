@@ -72,12 +72,7 @@ func TestServe_Defaults(t *testing.T) {
 	for _, word := range []string{"LOGINHUB_REDIS_URL", "LOGINHUB_KEYS", "sandbox", "admin address is taken"} {
 		hubtest.Eventually(t, 10*time.Second, "the output has "+word, func() bool { return strings.Contains(n.Log(), word) })
 	}
-	if err := n.Terminate(); err != nil {
-		t.Fatal(err)
-	}
-	if code, err := n.Wait(10 * time.Second); code != 0 || err != nil {
-		t.Errorf("ended with %d %v", code, err)
-	}
+	n.Stop(t)
 }
 
 func TestServe_EmbeddedExpiry(t *testing.T) {
@@ -151,13 +146,7 @@ func TestStart_LogLine(t *testing.T) {
 	for level, configured := range map[string]int{"info": 0, "debug": 1} {
 		n := hubtest.LaunchWithoutDefaults(t, program, "ADMIN_LISTEN=", "LOG="+level, "RATE_LIMIT=77", "CLIENTS=../../deploy/examples/clients.yaml")
 		hubtest.Eventually(t, 20*time.Second, "the node is ready", func() bool { return n.Get("/readyz") == 200 })
-		if err := n.Terminate(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := n.Wait(10 * time.Second); err != nil {
-			t.Fatal(err)
-		}
-		banner, log, found := strings.Cut(n.Log(), `"msg":"starting"`)
+		banner, log, found := strings.Cut(n.Stop(t), `"msg":"starting"`)
 		line, _, _ := strings.Cut(log, "\n")
 		if !found || !strings.Contains(banner, "Open   http://localhost:") {
 			t.Fatalf("%s: no banner before the first log line:\n%s", level, n.Log())

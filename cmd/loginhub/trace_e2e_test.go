@@ -85,9 +85,7 @@ func TestTrace_OneLoginOverTwoNodes(t *testing.T) {
 			t.Errorf("span %+v", s)
 		}
 	}
-	if line := fmt.Sprintf(`"trace_id":%q`, root.Trace); !strings.Contains(nodes[1].Log(), line) {
-		t.Errorf("no %s in the log of the phone's node", line)
-	}
+	waitLog(t, nodes[1], 1, fmt.Sprintf(`"trace_id":%q`, root.Trace)) // the phone's node
 }
 
 // renderTrace returns the spans below a parent, in the order of their start.
@@ -113,13 +111,7 @@ func TestTrace_CollectorIsDown(t *testing.T) {
 		}
 	}
 	waitLog(t, nodes[0], 1, "traces are not sent")
-	if err := nodes[0].Terminate(); err != nil {
-		t.Fatal(err)
-	}
-	if code, err := nodes[0].Wait(10 * time.Second); code != 0 || err != nil {
-		t.Errorf("exit code %d %v", code, err)
-	}
-	if n := strings.Count(nodes[0].Log(), "traces are not sent"); n != 1 {
-		t.Errorf("%d lines:\n%s", n, nodes[0].Log())
+	if log := nodes[0].Stop(t); strings.Count(log, "traces are not sent") != 1 {
+		t.Errorf("not one line:\n%s", log)
 	}
 }

@@ -184,6 +184,19 @@ func (n *Node) RestartAs(t testing.TB, program string, settings ...string) {
 	Eventually(t, 20*time.Second, "node is ready again", func() bool { return n.Get("/readyz") == http.StatusOK })
 }
 
+// Stop sends SIGTERM, which must end the node with exit code 0. It returns all that the
+// node has logged: only then the absence or the number of lines is certain.
+func (n *Node) Stop(t testing.TB) (log string) {
+	t.Helper()
+	if err := n.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := n.Wait(60 * time.Second); code != 0 || err != nil {
+		t.Errorf("the node ended with %d %v:\n%s", code, err, n.Log())
+	}
+	return n.Log()
+}
+
 // Get returns the status of a GET, or 0 if it failed.
 func (n *Node) Get(path string) int {
 	client := http.Client{Timeout: 2 * time.Second}

@@ -41,7 +41,8 @@ func (p *process) run(t testing.TB, environment []string, program string, args .
 	}()
 }
 
-// Log returns what the process has printed so far.
+// Log returns what the process has printed so far. A line may follow later than what it
+// reports: wait for it with Eventually, or use Node.Stop.
 func (p *process) Log() string { return p.out.String() }
 
 // Kill ends the process at once.
