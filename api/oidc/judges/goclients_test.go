@@ -55,8 +55,10 @@ var goClientList = map[string]client{
 // TestGoClients_Login logs in with each client, with a wrong nonce, with a code that was
 // used, and after the keys were rotated.
 func TestGoClients_Login(t *testing.T) {
+	t.Parallel()
 	for name, client := range goClientList {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := startHub(t, withLogout(goClients, "http://127.0.0.1:9/logout"))
 			begin := client(t, h)
 			b := newBrowser(t, h, "ming")
@@ -224,6 +226,7 @@ func hashicorp(t *testing.T, h *Hub) func(string) attempt {
 // TestGoClients_Logout checks the logout at the hub: the way back to the site, and the
 // logout token that go-oidc verifies.
 func TestGoClients_Logout(t *testing.T) {
+	t.Parallel()
 	logouts := make(chan string, 4)
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { logouts <- r.FormValue("logout_token") }))
 	t.Cleanup(site.Close)
@@ -258,6 +261,7 @@ func TestGoClients_Logout(t *testing.T) {
 
 // TestGoClients_Device logs in with the device grant of x/oauth2 and of zitadel/oidc.
 func TestGoClients_Device(t *testing.T) {
+	t.Parallel()
 	h := startHub(t, "clients: [{id: tv, grants: [device_code]}]")
 	p := discover(t, h)
 	c := oauth2.Config{ClientID: "tv", Endpoint: p.Endpoint(), Scopes: []string{"openid"}}
@@ -284,6 +288,7 @@ func TestGoClients_Device(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d, err := c.DeviceAuth(t.Context())
 			if err != nil {
 				t.Fatal(err)

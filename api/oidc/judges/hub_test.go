@@ -1,6 +1,7 @@
 package judges
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,11 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil { // all at once: they mostly wait for the rotation of keys
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	built, remove, err := hubtest.Build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -52,6 +52,7 @@ var sites = map[string]site{
 // TestSites_Login logs in at each site, with a nonce that was changed on the way, with a
 // callback that was used, after the keys were rotated, and logs out.
 func TestSites_Login(t *testing.T) {
+	t.Parallel()
 	for name, s := range sites {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -224,6 +225,7 @@ LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
 
 // TestSPA_Chromium logs in and out with oidc-client-ts in Chromium.
 func TestSPA_Chromium(t *testing.T) {
+	t.Parallel()
 	port := hubtest.FreePort(t)
 	base := "http://127.0.0.1:" + port
 	h := startHub(t, fmt.Sprintf("clients: [{id: spa, redirect_uris: ['%[1]s/'], post_logout_redirect_uris: ['%[1]s/out']}]", base))
