@@ -167,7 +167,7 @@ const widgetHeader = `// Generated from frontend/messages by "task messages". Ch
 
 /**
  * @typedef {Record<'title' | 'alt' | 'making' | 'pending' | 'scanWith' | 'here' | 'hasScanned' | 'scanned' | 'loggedInAs' | 'confirmed' | 'consumed' | 'rejected' |
- *   'expired' | 'error' | 'claimed' | 'offline' | 'left' | 'retryIn' | 'match' | 'someone' | 'notMe' | 'refresh' | 'again' | 'retry' |
+ *   'expired' | 'error' | 'claimed' | 'offline' | 'left' | 'retryIn' | 'match' | 'someone' | 'notMe' | 'refresh' | 'again' | 'retry' | 'requestId' |
  *   'dir', string> & Record<'rejectedBy' | 'open' | 'errors' | 'apps', Record<string, string>>} Messages
  */
 

@@ -50,7 +50,7 @@ function baseURL(hub) {
   return url.href
 }
 
-/** One login, from its ticket to the acknowledged token. `State` lists its states. */
+/** One login. `State` lists its states. */
 class Login {
   #env
   /** @type {T.Snapshot} */
@@ -64,7 +64,7 @@ class Login {
   /** @type {T.View=} */
   #confirmed
   #confirmedAt
-  #attempt = new AbortController() // aborted when another ticket replaces this one
+  #attempt = new AbortController()
   #seq = 0; #deadline = 0; #renewals = 0; #failures = 0; #retryTimer = 0
   #creating = false; #delivering = false; #accepted = false; #renewalPending = false; #kept = false
   #stale = false // the page was hidden since the last wake, so requests sent before may be lost
@@ -102,6 +102,17 @@ class Login {
   cancel() {
     this.#cancelTicket()
     this.#end({ ...this.#snapshot, state: 'rejected', reason: 'cancelled_here' })
+  }
+
+  /**
+   * Cancels the login, because the page cannot show its code.
+   *
+   * @param {T.Problem} error
+   */
+  fail(error) {
+    if (this.#snapshot.state !== 'pending') return
+    this.#cancelTicket()
+    this.#end({ state: 'error', error })
   }
 
   /** Keeps this ticket if the page closes: the user follows a link into an app. */

@@ -2,8 +2,8 @@
 
 /**
  * Why something failed. The code is the hub's, or one of the client's own: `network` or
- * `http_STATUS` (no answer of the hub), `replaced`, `token_not_accepted`. Only the hub sets
- * `retryAfter` (seconds).
+ * `http_STATUS` (no answer of the hub), `replaced`, `token_not_accepted`, and those of a code that the
+ * page cannot show: `webcrypto_missing`, `code_not_drawn`. Only the hub sets `retryAfter` (seconds).
  */
 export class Problem extends Error {
   constructor(code?: string, status?: number, detail?: string, retryAfter?: number)
@@ -155,6 +155,8 @@ export interface Login {
   refresh(): void
   /** Cancels the login, for the phone too. `refresh()` starts again. */
   cancel(): void
+  /** Cancels a `pending` login, because the page cannot show its code. The state is `error`; `refresh()` starts again. */
+  fail(error: Problem): void
   /** Keeps this ticket if the page closes: the user follows a link into an app. */
   keepTicket(): void
   /** Ends the login. No callback is called any more. */

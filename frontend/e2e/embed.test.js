@@ -121,6 +121,21 @@ browserTest('widget: an unknown client gets the text of the hub', { site: true, 
   assert.match(await page.textContent('login-qr .hint'), /\nclient_id: unknown; /)
 })
 
+browserTest('widget: an internal error has its request number, and a code that the site’s policy forbids is an error', { site: true, clients, expected: /status of 500|img-src/ }, async ({ hub, site, visit }) => {
+  embed(site, hub)
+  site.policy = sitePolicy(hub.url).replace(/img-src [^;]*/, "img-src 'none'")
+  const page = await visit(site.url, { prepare: (opened) => opened.route('**/tickets', (route) => route.fulfill({
+    status: 500, contentType: 'application/problem+json', headers: { 'Access-Control-Allow-Origin': '*' },
+    body: '{"code":"internal_error","detail":"Tell the operator this id: 0123456789abcdef0123456789abcdef"}',
+  }), { times: 1 }) })
+  await inState(page, 'error')
+  assert.match(await page.textContent('login-qr .hint'), /\nRequest number 0123456789abcdef0123456789abcdef$/)
+  await accessible(page)
+  await inState(page, 'pending') // it tries again by itself
+  await inState(page, 'error')
+  assert.deepEqual(await page.evaluate('events.errors'), ['internal_error', 'code_not_drawn'])
+})
+
 browserTest('widget: language and theme follow the attributes', { site: true, clients }, async ({ hub, site, visit }) => {
   embed(site, hub, { attributes: 'client="demo" lang="zh-TW" theme="dark"', inside: '<b slot="title">示範網站</b><a slot="footer" href="/elsewhere">用密碼登入</a>' })
   const page = await visit(site.url, { colorScheme: 'light' })

@@ -22,7 +22,7 @@ let verification // of the token, once there is one
 let retryAt
 let remembered // the ticket of the last call of remember
 
-const view = createView()
+const view = createView((error) => login.fail(error))
 const redirects = createRedirects(() => login?.ticket)
 setUpLanguage(['login', 'page'], $('language'), (chosenMessages, chosenLanguage) => {
   messages = chosenMessages

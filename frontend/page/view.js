@@ -1,6 +1,6 @@
 import { createMark, fillApps } from '../client/widget/apps.js'
-import { fitCode } from '../client/widget/code.js'
-import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from '../client/widget/hints.js'
+import { fitCode, watchCode } from '../client/widget/code.js'
+import { clientsEntry, isCodeless, launchKey, requestLine, setLaunchLink, textFor } from '../client/widget/hints.js'
 import { LivingCode, withFrame } from '../client/widget/livingcode.js'
 import { pictureOf } from '../client/widget/picture.js'
 import { createRing } from '../client/widget/ring.js'
@@ -10,16 +10,19 @@ import { showUser } from './user.js'
 
 const $ = (id) => document.getElementById(id)
 
-/** Shows a login: `show` is called at every change, `tick` a few times a second. */
-export function createView() {
+/**
+ * Shows a login: `show` is called at every change, `tick` a few times a second. `fail` is called with the
+ * Problem of a code that cannot be drawn.
+ */
+export function createView(fail) {
   let current = {}
   let frame // of the living code
   const living = new LivingCode($('qr'), (next) => {
     frame = next
     showLinks(current, frame)
-  })
+  }, fail)
   const turnRing = createRing($('frame'))
-  $('qr').addEventListener('load', () => fitCode($('qr')))
+  watchCode($('qr'), fail)
   return {
     show(next) {
       show(next, current)
@@ -106,7 +109,7 @@ function errorHint({ error }, messages, retry) {
   const [, hintText] = errorMessages(messages, error)
   const parts = [hintText]
   if (error.code === 'origin_not_allowed') parts.push(clientsEntry(document.body.dataset.client))
-  else if (error.detail && error.code !== 'network') parts.push(`${error.detail} (${error.code})`)
+  else if (error.detail && error.code !== 'network') parts.push(requestLine(error, messages) || `${error.detail} (${error.code})`)
   if (retry) parts.push(fill(messages.retryIn, { n: retry }))
   return parts.join('\n')
 }

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react'
 import { createLogin } from '../login.js'
 
-/** @import { Login, Options, Snapshot } from '../types.js' */
+/** @import { Login, Options, Problem, Snapshot } from '../types.js' */
 
 /**
  * Runs a login while the component is mounted. A change of `hub`, `clientId`, `nonce` or `request`
@@ -19,6 +19,7 @@ export function useLogin(options) {
   const [actions] = useState(() => ({
     refresh: () => login.current?.refresh(),
     cancel: () => login.current?.cancel(),
+    fail: (/** @type {Problem} */ error) => login.current?.fail(error),
     keepTicket: () => login.current?.keepTicket(),
   }))
   useEffect(() => {

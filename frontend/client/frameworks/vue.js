@@ -2,7 +2,7 @@ import { onScopeDispose, readonly, ref, shallowReadonly, shallowRef, toValue, wa
 import { createLogin } from '../login.js'
 
 /** @import { MaybeRefOrGetter } from 'vue' */
-/** @import { Login, Options, Snapshot } from '../types.js' */
+/** @import { Login, Options, Problem, Snapshot } from '../types.js' */
 
 /**
  * Runs a login until the component is unmounted, in the browser only. A change of `hub`,
@@ -47,6 +47,7 @@ export function useLogin(options) {
     ticket: shallowReadonly(ticket),
     refresh: () => login?.refresh(),
     cancel: () => login?.cancel(),
+    fail: (/** @type {Problem} */ error) => login?.fail(error),
     keepTicket: () => login?.keepTicket(),
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLogin } from '../login.js'
+import { createLogin, Problem } from '../login.js'
 import { confirmed, consumed, expired, Hub, json, login, pending, scanned, settle } from './fakes.js'
 
 test('login: from the code to the acknowledged token', async (t) => {
@@ -268,6 +268,8 @@ for (const [name, view, leave, cancelled] of [
   ['"not me"', scanned, (l) => l.page.refresh(), 'now'],
   ['cancel() while pending', pending, (l) => l.page.cancel(), 'now'],
   ['cancel() after a link into an app', scanned, kept((l) => l.page.cancel()), 'now'],
+  ['fail() while pending', pending, (l) => l.page.fail(new Problem('code_not_drawn')), 'now'],
+  ['fail() while scanned', scanned, (l) => l.page.fail(new Problem('code_not_drawn'))],
   ['stop()', scanned, (l) => l.page.stop(), 'now'],
   ['the page closes while pending', pending, pagehide(false), 'keepalive'],
   ['the page closes while scanned', scanned, pagehide(false), 'keepalive'],

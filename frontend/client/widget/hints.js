@@ -10,6 +10,17 @@ export function clientsEntry(client) {
 }
 
 /**
+ * Returns the line with the number that the reader tells the operator, '' for an error that has none.
+ *
+ * @param {{detail?: string}} error
+ * @param {{requestId: string}} messages
+ */
+export function requestLine({ detail = '' }, messages) {
+  const [id] = /[0-9a-f]{32}/.exec(detail) ?? []
+  return id ? `${messages.requestId} ${id}` : ''
+}
+
+/**
  * Returns the text for a word from outside, such as a `reason`, if there is one. A plain lookup finds
  * built-ins too, such as `constructor`.
  *

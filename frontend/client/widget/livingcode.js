@@ -1,9 +1,13 @@
+import { Problem } from '../ticket.js'
 import { fitCode } from './code.js'
 
 /** @import { Ticket } from '../internal.js' */
 
 /** Milliseconds between two drawings, also if a timer is late: below three a second (WCAG 2.2, 2.3.1). */
 const MIN_PAUSE = 500
+
+/** The drawing is tried again so often: a part of it may not load at once. */
+const RETRIES = 2
 
 /** The placeholder of the frame in a ticket's `launch_url`. */
 const FRAME = '{frame}'
@@ -35,21 +39,25 @@ export async function livingURL(ticket, remaining) {
 
 /** Draws the living code of a ticket in place of the hub's image. An ordinary ticket keeps the image. */
 export class LivingCode {
-  #img; #onFrame
+  #img; #onFrame; #onError
   /** @type {HTMLCanvasElement=} */
   #canvas
   /** @type {Ticket=} */
   #ticket
   #number = -1
+  #failures = 0
   #drawnAt = -MIN_PAUSE
 
   /**
    * @param {HTMLImageElement} img in its place a canvas is shown
    * @param {(frame: string) => void} onFrame called with each frame, '' while a new ticket has none yet
+   * @param {(error: Problem) => void} onError called if the code cannot be drawn: without WebCrypto, or
+   *   because the site's policy forbids a part of it
    */
-  constructor(img, onFrame = () => {}) {
+  constructor(img, onFrame = () => {}, onError = (error) => { throw error }) {
     this.#img = img
     this.#onFrame = onFrame
+    this.#onError = onError
   }
 
   /**
@@ -73,7 +81,7 @@ export class LivingCode {
     if (ticket === this.#ticket && number === this.#number || performance.now() - this.#drawnAt < MIN_PAUSE) return
     this.#ticket = ticket
     this.#number = number
-    this.#draw(canvas, ticket, number)
+    this.#draw(canvas, ticket, number).catch((err) => this.#failed(err))
   }
 
   /** @param {HTMLCanvasElement} canvas @param {Ticket} ticket @param {number} number */
@@ -84,7 +92,18 @@ export class LivingCode {
     this.#drawnAt = performance.now()
     drawCode(canvas, `${ticket.qr_url}?f=${frame}`)
     fitCode(canvas)
+    this.#failures = 0
     this.#onFrame(frame)
+  }
+
+  /** @param {unknown} err */
+  #failed(err) {
+    const able = globalThis.crypto?.subtle
+    this.#number = -1 // drawn again by the next update
+    this.#drawnAt = performance.now()
+    if (able && this.#failures++ < RETRIES) return
+    this.#failures = 0
+    this.#onError(able ? new Problem('code_not_drawn', 0, String(err)) : new Problem('webcrypto_missing'))
   }
 }
 

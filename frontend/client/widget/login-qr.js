@@ -72,6 +72,7 @@ export class LoginQR extends Base {
   connectedCallback() {
     this.#view ??= new View(this.shadowRoot ?? this.attachShadow({ mode: 'open' }), {
       refresh: () => this.refresh(),
+      fail: (error) => this.#login?.fail(error),
       keepTicket: () => this.#login?.keepTicket(),
       client: () => this.getAttribute('client'),
       ticket: () => this.#login?.ticket,

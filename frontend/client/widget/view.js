@@ -1,10 +1,10 @@
 /** @import { Ticket } from '../internal.js' */
-/** @import { Snapshot } from '../types.js' */
+/** @import { Problem, Snapshot } from '../types.js' */
 /** @import { Messages } from './messages.js' */
 import { appName, createMark, fillApps } from './apps.js'
 import { showBranding } from './branding.js'
-import { fitCode } from './code.js'
-import { clientsEntry, isCodeless, launchKey, setLaunchLink, textFor } from './hints.js'
+import { fitCode, watchCode } from './code.js'
+import { clientsEntry, isCodeless, launchKey, requestLine, setLaunchLink, textFor } from './hints.js'
 import { LivingCode, withFrame } from './livingcode.js'
 import { cleanName, initialOf } from './names.js'
 import { createPicture, pictureOf, showPicture } from './picture.js'
@@ -30,7 +30,7 @@ export class View {
 
   /**
    * @param {ShadowRoot} root
-   * @param {{refresh(): void, keepTicket(): void, client(): string | null, ticket(): Ticket | undefined}} login
+   * @param {{refresh(): void, fail(error: Problem): void, keepTicket(): void, client(): string | null, ticket(): Ticket | undefined}} login
    * @param {Messages} messages
    */
   constructor(root, login, messages) {
@@ -65,11 +65,11 @@ export class View {
     this.#frame = createElement('div', { class: 'frame', part: 'ring' },
       createElement('div', { class: 'tile', part: 'tile' }, this.#code, this.#user, this.#sign, this.#spinner, this.#veil), this.#time)
     this.#turnRing = createRing(this.#frame)
-    this.#code.addEventListener('load', () => fitCode(this.#code))
+    watchCode(this.#code, login.fail)
     this.#living = new LivingCode(this.#code, (frame) => {
       this.#codeFrame = frame
       setLaunchLink(this.#open, withFrame(this.#snapshot.launchUrl, frame))
-    })
+    }, login.fail)
     this.#card = createElement('div', { class: 'card', part: 'card', role: 'group', 'aria-labelledby': 'title', tabindex: '-1' },
       createElement('div', { class: 'title', part: 'title', id: 'title' }, this.#logo, this.#title),
       this.#frame,
@@ -179,7 +179,8 @@ function hint({ state, live, error, user }, messages, client) {
   if (state !== 'error') return ''
   const text = textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
   // The site's page has sent something wrong, such as a client that the hub does not know.
-  return error?.code === 'invalid_request' ? `${text}\n${error.detail}` : text
+  const more = error?.code === 'invalid_request' ? error.detail : requestLine(error ?? {}, messages)
+  return more ? `${text}\n${more}` : text
 }
 
 /**

@@ -78,7 +78,7 @@ for (const [url, selector] of [['/?client_id=demo&lang=en', '#qr + canvas'], ['w
   for (const [reducedMotion, least] of [['no-preference', STEP], ['reduce', WINDOW / 2]]) {
     browserTest(`living code: ${url}, with ${reducedMotion}, changes every ${least} s at most, and its name stays`, { site: true, clients }, async ({ hub, site, visit }) => {
       site.policy = sitePolicy(hub.url)
-      site.files = { '/': `<!doctype html><html lang="en"><title>A site</title><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><main><h1>A site</h1><login-qr client="demo"></login-qr></main></html>` }
+      site.files = { '/': widgetPage(hub) }
       const page = await visit(url === 'widget' ? site.url : url, { reducedMotion, locale: 'en', prepare: recordDraws })
       const code = await page.waitForSelector(selector)
       await code.evaluate((canvas) => {
@@ -99,6 +99,41 @@ for (const [url, selector] of [['/?client_id=demo&lang=en', '#qr + canvas'], ['w
     })
   }
 }
+
+const widgetPage = (hub) => `<!doctype html><html lang="en"><title>A site</title><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><main><h1>A site</h1><login-qr client="demo"></login-qr></main></html>`
+
+// What a screen reader says: [title, hint] of the page, one text of the widget.
+const spokenOnPage = (page) => page.$$eval('#status, #spoken', (all) => all.map((region) => region.textContent).sort())
+
+browserTest('living code: without WebCrypto, page and widget say what to do', { site: true, clients }, async ({ hub, site, visit }) => {
+  const prepare = (page) => page.addInitScript(() => { delete Crypto.prototype.subtle }) // as on http
+  const page = await visit('/?client_id=demo&lang=en', { prepare })
+  await inState(page, 'error')
+  assert.deepEqual(await spokenOnPage(page), ['Open this page at its https address, in a current browser.', 'The code cannot be shown here'])
+  await accessible(page)
+  site.files = { '/': widgetPage(hub) }
+  const embedding = await visit(site.url, { locale: 'en', prepare })
+  await embedding.waitForSelector('login-qr .card[data-state="error"]')
+  assert.equal(await embedding.textContent('login-qr .spoken'), 'The code cannot be shown here. Open this page at its https address, in a current browser.')
+  await accessible(embedding)
+})
+
+browserTest('living code: its module does not load, at first', { site: true, clients, expected: /ERR_FAILED/ }, async ({ hub, site, visit }) => {
+  site.files = { '/': widgetPage(hub) }
+  for (const [url, card, retry, code] of [['/?client_id=demo&lang=en', '#login', '#retry', '#qr + canvas'], [site.url, 'login-qr .card', 'login-qr .button:visible', 'login-qr canvas.code']]) {
+    let tries = 0
+    const page = await visit(url, { locale: 'en', prepare: async (opened) => {
+      await recordDraws(opened)
+      await opened.route('**/drawcode*.js', (route) => (++tries > 3 ? route.continue() : route.abort()))
+    } })
+    await page.waitForSelector(`${card}[data-state="error"]`)
+    assert.equal(tries, 3)
+    assert.match(await page.textContent('body') + await page.evaluate(() => document.querySelector('login-qr')?.shadowRoot.textContent), /Something went wrong.*Please try again/s)
+    await page.click(retry)
+    await page.waitForSelector(code)
+    await page.waitForFunction('draws.length')
+  }
+})
 
 browserTest('living code: a screenshot is dead', { site: true, clients, expected: /status of 409/ }, async ({ hub, visit }) => {
   const page = await visit('/?client_id=demo&lang=en')
