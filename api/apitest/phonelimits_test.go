@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -72,7 +73,13 @@ func (f *phone) via(t testing.TB, i int, p *browser, action string, more ...any)
 }
 
 func TestLimits_AllRequestsPerAddress(t *testing.T) {
-	runSynctest(t, behindProxy(withRateLimit(1)), func(t *testing.T, s *testServer) {
+	o, refused := behindProxy(withRateLimit(1)), make(chan api.Refusal, 10)
+	limited := o.api
+	o.api = func(c *api.Config) {
+		limited(c)
+		c.Refused = func(r api.Refusal) { refused <- r }
+	}
+	runSynctest(t, o, func(t *testing.T, s *testServer) {
 		until429(t, 600, func(int) *answer {
 			return s.ask(t, "GET", "/.well-known/jwks.json", nil, fromAddress(0)...)
 		})
@@ -81,6 +88,14 @@ func TestLimits_AllRequestsPerAddress(t *testing.T) {
 		a := untilRefused(t, func() *answer { return s.ask(t, "POST", ticketsPath, nil, append(fromAddress(0), "Origin", site)...) })
 		if a.header.Get("Access-Control-Allow-Origin") != site || a.header.Get("Access-Control-Expose-Headers") != "Retry-After" {
 			t.Errorf("the page cannot read Retry-After: %v", a.header)
+		}
+		s.ask(t, strings.Repeat("X", 9000), ticketsPath, nil, fromAddress(0)...).problem(t, 429, "rate_limited")
+		r := <-refused
+		for r.Method == "GET" || r.Method == "POST" {
+			r = <-refused
+		}
+		if r.Method != "other" || r.Code != "rate_limited" {
+			t.Errorf("the long method is reported as %.200s", r.Method)
 		}
 		// A health probe through the same proxy is not limited.
 		for _, path := range []string{"/healthz", "/readyz"} {

@@ -66,7 +66,7 @@ func TestAdminPage_Status(t *testing.T) {
 			sockets, logins, ready := 0, 0, 0
 			for _, shown := range adminStatus(t, n).Nodes {
 				sockets, logins = sockets+shown.Sockets, logins+shown.Logins
-				if shown.State == "ready" && shown.Age < 15 && shown.Self == (shown.ID == n.ID()) {
+				if shown.State == "ready" && shown.Age < 15 && shown.Self == (shown.ID == n.ID(t)) {
 					ready++
 				}
 			}

@@ -25,7 +25,7 @@ func TestDelivery_AnyNode(t *testing.T) {
 		}
 		polled <- v
 	}()
-	if err := waitSubscribed(ctx, redis, nodes[2], p.ID); err != nil {
+	if err := waitSubscribed(t, ctx, redis, nodes[2], p.ID); err != nil {
 		t.Fatal(err)
 	}
 	mustCall(t, ctx, phone, nodes[0].URL, p.ID, "scan")

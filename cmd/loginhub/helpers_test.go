@@ -196,12 +196,12 @@ func login(ctx context.Context, name string, urls ...string) error {
 }
 
 // waitSubscribed waits until the ticket's node record names the node.
-func waitSubscribed(ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, id string) error {
+func waitSubscribed(t testing.TB, ctx context.Context, redis *hubtest.Redis, n *hubtest.Node, id string) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		notes, err := redis.Client.HGet(ctx, ticketKey(id), "nodes").Result()
-		if strings.Contains(notes, n.ID()) {
+		if strings.Contains(notes, n.ID(t)) {
 			return nil
 		}
 		select {

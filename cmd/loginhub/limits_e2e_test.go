@@ -22,6 +22,7 @@ func TestLimits_Settings(t *testing.T) {
 		return hubtest.Request(ctx, "POST", n.URL+"/api/login/tickets", nil, "X-Forwarded-For", from)
 	}
 	var tickets [5]*hubtest.Ticket
+	began := time.Now()
 	for i := range tickets {
 		a, err := create("203.0.113.7")
 		if err != nil || a.Decode(201, &tickets[i]) != nil {
@@ -30,15 +31,10 @@ func TestLimits_Settings(t *testing.T) {
 	}
 	for what, from := range map[string]string{"a sixth ticket": "203.0.113.7", "with a forged hop": "198.51.100.1, 203.0.113.7"} {
 		a, err := create(from)
+		for range int(time.Since(began) / (6 * time.Second)) { // one more every 12 s, the first 6 s early
+			a, err = create(from)
+		}
 		hubtest.AssertRefusal(t, what, a, err, 429, "rate_limited")
-	}
-	a, err := &hubtest.Response{Status: 405}, error(nil)
-	for err == nil && a.Status == 405 { // until the limit of all requests
-		a, err = hubtest.Request(ctx, strings.Repeat("X", 9000), n.URL+"/api/login/tickets", nil, "X-Forwarded-For", "203.0.113.99")
-	}
-	hubtest.AssertRefusal(t, "a long method", a, err, 429, "rate_limited")
-	if shown := fmt.Sprint(adminStatus(t, n).Refused); !strings.Contains(shown, "{other ") || strings.Contains(shown, "XXX") {
-		t.Errorf("the admin page shows %.200s", shown)
 	}
 	if a, err := create("203.0.113.8"); err != nil || a.Status != 201 {
 		t.Errorf("a neighbour: %+v %v", a, err)
@@ -55,10 +51,10 @@ func TestLimits_Settings(t *testing.T) {
 		}
 		polled <- v
 	}()
-	if err := waitSubscribed(ctx, redis, n, tickets[1].ID); err != nil {
+	if err := waitSubscribed(t, ctx, redis, n, tickets[1].ID); err != nil {
 		t.Fatal(err)
 	}
-	a, err = hubtest.DialRefused(ctx, tickets[2], n.URL)
+	a, err := hubtest.DialRefused(ctx, tickets[2], n.URL)
 	hubtest.AssertRefusal(t, "a third socket", a, err, 503, "overloaded")
 	a, err = tickets[2].PollResponse(ctx, n.URL, 1, 20)
 	hubtest.AssertRefusal(t, "a third poll", a, err, 503, "overloaded")

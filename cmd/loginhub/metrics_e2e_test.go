@@ -239,7 +239,7 @@ func (s *metricsFixture) brokenSeals() []event {
 	forged := version + "." + kid + "." + flip(rest, -1)
 	publish := func(message string) func() {
 		return func() {
-			if err := s.redis.Client.Publish(s.ctx, "loginhub:mail:"+s.node.ID(), "t"+p.ID+message).Err(); err != nil {
+			if err := s.redis.Client.Publish(s.ctx, "loginhub:mail:"+s.node.ID(s.T), "t"+p.ID+message).Err(); err != nil {
 				s.Error(err)
 			}
 		}

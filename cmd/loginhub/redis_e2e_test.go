@@ -50,7 +50,7 @@ func TestRedis_CommandsPerLogin(t *testing.T) {
 			sent := map[int]int{}
 			for _, m := range messages() {
 				for i, n := range nodes {
-					if strings.HasPrefix(m.Payload, "t"+p.ID) && m.Channel == "loginhub:mail:"+n.ID() {
+					if strings.HasPrefix(m.Payload, "t"+p.ID) && m.Channel == "loginhub:mail:"+n.ID(t) {
 						sent[i]++
 					}
 				}

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"loginhub/hub/hubtest"
 )
@@ -66,10 +65,9 @@ func TestSafeguardWarnings(t *testing.T) {
 				return all
 			}
 			settings := append([]string{"CLIENTS=" + hubtest.WriteFile(t, "clients.yaml", c.clients)}, c.settings...)
-			n := hubtest.StartNode(t, program, settings...)
-			hubtest.Eventually(t, 20*time.Second, "the start has logged everything", func() bool { return strings.Contains(n.Log(), "Stop: Ctrl-C") })
-			if got := warned(n.Log(), `"level":"WARN"`); !maps.Equal(got, c.weak) {
-				t.Errorf("the start warned of %v, wanted %v:\n%s", got, c.weak, n.Log())
+			log := hubtest.StartNode(t, program, settings...).Stop(t)
+			if got := warned(log, `"level":"WARN"`); !maps.Equal(got, c.weak) {
+				t.Errorf("the start warned of %v, wanted %v:\n%s", got, c.weak, log)
 			}
 			out, code := runCheck(t, "", nil, append(settings, "PUBLIC_URL="+down.URL, "KEYS="+hubtest.Key)...)
 			if got := warned(out, "warn  clients"); code == 2 || !maps.Equal(got, c.weak) {

@@ -181,7 +181,7 @@ func TestTamper_Message(t *testing.T) {
 		before := s.refusedSeals("message")
 		for _, n := range s.nodes {
 			for _, message := range messages {
-				if err := s.redis.Client.Publish(s.ctx, "loginhub:mail:"+n.ID(), message).Err(); err != nil {
+				if err := s.redis.Client.Publish(s.ctx, "loginhub:mail:"+n.ID(s.T), message).Err(); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -215,7 +215,7 @@ func TestTamper_NodeRecord(t *testing.T) {
 	if err := s.redis.Client.Set(s.ctx, ticketKey(s.attacker.ID), "not a hash", time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
-	records := []string{"unknown", ",,,,,", strings.Repeat("0000000000000000000000,", 10000), "a,b,c,d", "\x00\xff", s.nodes[0].ID() + "," + s.nodes[0].ID()}
+	records := []string{"unknown", ",,,,,", strings.Repeat("0000000000000000000000,", 10000), "a,b,c,d", "\x00\xff", s.nodes[0].ID(s.T) + "," + s.nodes[0].ID(s.T)}
 	hubtest.Parallel(t, len(records), len(records), func(i int) error {
 		p, err := openWaiter(s.ctx, s.nodes[0].URL, s.nodes[1].URL)
 		if err != nil {

@@ -70,7 +70,7 @@ func TestTrace_OneLoginOverTwoNodes(t *testing.T) {
 	all := strings.Count(traceOfLogin, "\n") - 1
 	hubtest.Eventually(t, 10*time.Second, "the spans arrive", func() bool { return len(sent.Spans()) >= all })
 	spans := sent.Spans()
-	names := map[string]string{nodes[0].ID(): "A", nodes[1].ID(): "B"}
+	names := map[string]string{nodes[0].ID(t): "A", nodes[1].ID(t): "B"}
 	if got := renderTrace(spans, names, "", ""); got != strings.TrimPrefix(traceOfLogin, "\n") || len(spans) != all {
 		t.Errorf("%d spans:\n%s", len(spans), got)
 	}

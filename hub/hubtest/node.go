@@ -199,7 +199,7 @@ func (n *Node) Stop(t testing.TB) (log string) {
 
 // Get returns the status of a GET, or 0 if it failed.
 func (n *Node) Get(path string) int {
-	client := http.Client{Timeout: 2 * time.Second}
+	client := http.Client{Timeout: 10 * time.Second}
 	r, err := client.Get(n.URL + path)
 	if err != nil {
 		return 0
@@ -209,10 +209,14 @@ func (n *Node) Get(path string) int {
 	return r.StatusCode
 }
 
-// ID returns the node's id, which is the name of its mailbox, from its log; "" if it is
-// not logged yet.
-func (n *Node) ID() string {
-	_, rest, _ := strings.Cut(n.Log(), `"node":"`)
-	id, _, _ := strings.Cut(rest, `"`)
+// ID returns the node's id, which is the name of its mailbox. It waits for the line of the
+// log that has it.
+func (n *Node) ID(t testing.TB) (id string) {
+	t.Helper()
+	Eventually(t, 20*time.Second, "the node logs its id", func() (found bool) {
+		_, rest, _ := strings.Cut(n.Log(), `"node":"`)
+		id, _, found = strings.Cut(rest, `"`)
+		return found
+	})
 	return id
 }

@@ -225,12 +225,12 @@ func FreePort(t testing.TB) string {
 // Eventually waits until ok returns true. It fails the test after the limit.
 func Eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(slowest * limit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
+			t.Fatalf("not within %v: %s", slowest*limit, what)
 		}
 		<-tick.C
 	}

@@ -10,9 +10,13 @@ import (
 	"time"
 )
 
-// Context is a context for a part of a test.
-func Context(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := WithTimeout(d)
+// slowest is how many times slower than a quiet machine a test's machine may be. The
+// limits of Context and Eventually are for a quiet one: they only end a test that hangs.
+const slowest = 5
+
+// Context is a context for a part of a test. It ends after slowest times the limit.
+func Context(t testing.TB, limit time.Duration) context.Context {
+	ctx, cancel := WithTimeout(slowest * limit)
 	t.Cleanup(cancel)
 	return ctx
 }
