@@ -16,8 +16,13 @@ import (
 	"loginhub/hub/ticket"
 )
 
-// ErrClientSecret means that a site's back end did not show its client's secret.
-var ErrClientSecret = errors.New("the client's secret is missing or wrong")
+// Errors of an exchange.
+var (
+	// ErrClientSecret means that a site's back end did not show its client's secret.
+	ErrClientSecret = errors.New("the client's secret is missing or wrong")
+	// ErrCode means that a site's back end sent a code that is not its client's, or too late.
+	ErrCode = errors.New("the code is not known")
+)
 
 // exchangeResponse is the answer to an exchange: what a view has without delivery by code.
 type exchangeResponse struct {
@@ -53,7 +58,7 @@ func (l *Handlers) Exchange(c echo.Context) error {
 	}
 	id, err := ticket.ParseCode(in.Code)
 	if err != nil {
-		return l.gate.AuditRefusal("exchange", ticket.Ticket{Client: site.ID}, c, err)
+		return l.gate.AuditRefusal("exchange", ticket.Ticket{Client: site.ID}, c, fmt.Errorf("%w: %w", ErrCode, err))
 	}
 	var token string // signed before the code is spent
 	var claims ticket.Claims
@@ -79,8 +84,11 @@ func (l *Handlers) Exchange(c echo.Context) error {
 		}
 		return nil
 	})
-	if errors.Is(err, ticket.ErrRedeemed) {
+	switch {
+	case errors.Is(err, ticket.ErrRedeemed):
 		err = fmt.Errorf("%w: %w", ticket.ErrClosed, err)
+	case errors.Is(err, ticket.ErrNotFound):
+		err = fmt.Errorf("%w: %w", ErrCode, err)
 	}
 	if err != nil {
 		return l.gate.AuditRefusal("exchange", ticket.Ticket{ID: id, Client: site.ID}, c, err)
