@@ -32,7 +32,7 @@ const (
 func (s *settings) warnings(now time.Time) []string {
 	texts := s.safeguardWarnings()
 	for _, c := range s.clients {
-		if len(c.Origins) == 0 {
+		if len(c.Origins) == 0 && !c.OpenID() {
 			texts = append(texts, fmt.Sprintf("client %s: it has no origins, so no page of a site can wait for its tickets, only programs that send no Origin; "+
 				"name the site under origins, for example [https://www.example.com]", c.ID))
 		}

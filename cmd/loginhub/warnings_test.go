@@ -63,6 +63,7 @@ func TestWarnings_UnlikelySettings(t *testing.T) {
 		"AUDIT_FILE=/nonexistent/audit.log": "the folder /nonexistent does not exist", "AUDIT_FILE=" + t.TempDir() + "/audit.log": "",
 		"GEOIP_FILE=" + places(oldPlaces-time.Hour): "", "GEOIP_FILE=" + places(oldPlaces+time.Hour): "LOGINHUB_GEOIP_FILE: the database was made on",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a}]"):                              "client a: it has no origins",
+		"CLIENTS=" + writeClients(t, "clients: [{id: a, grants: [device_code]}]"):       "",
 		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['https://a.test']}]"): "",
 	} {
 		all := strings.Join(mustParseSettings(t, strings.Fields(setting)...).warnings(time.Now()), "\n")

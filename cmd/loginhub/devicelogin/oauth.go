@@ -49,7 +49,11 @@ func (e *oauthError) Error() string {
 	if e.Code == "" {
 		return fmt.Sprintf("the provider answered %d", e.status)
 	}
-	return strings.TrimSpace(fmt.Sprintf("the provider answered %d %.60s %.200s", e.status, printable(e.Code), printable(e.Description)))
+	text := fmt.Sprintf("the provider answered %d %.60s", e.status, printable(e.Code))
+	if e.Description == "" {
+		return text
+	}
+	return fmt.Sprintf("%s: %.200s", text, printable(e.Description))
 }
 
 // discover reads the provider's discovery document.
