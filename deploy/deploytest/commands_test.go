@@ -1,7 +1,6 @@
 package deploytest_test
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,47 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// goPackage is the output of `go list` for a package's tests.
-type goPackage struct {
-	Dir, ImportPath           string
-	TestGoFiles, XTestGoFiles []string
-	text                      string // of all test files
-}
-
-// listTests reads the tests of the packages that the patterns match. "-C" and a folder in front of
-// them are another module.
-func listTests(t *testing.T, patterns ...string) (all []goPackage) {
-	t.Helper()
-	var module []string
-	if patterns[0] == "-C" {
-		module, patterns = patterns[:2], patterns[2:]
-	}
-	list := exec.Command("go", slices.Concat([]string{"list"}, module, []string{"-json=Dir,ImportPath,TestGoFiles,XTestGoFiles"}, patterns)...)
-	list.Dir = "../.."
-	out, err := list.Output()
-	if err != nil {
-		t.Fatalf("go list %v: %v", patterns, err)
-	}
-	for more := json.NewDecoder(strings.NewReader(string(out))); more.More(); {
-		var p goPackage
-		if err := more.Decode(&p); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range append(p.TestGoFiles, p.XTestGoFiles...) {
-			text, err := os.ReadFile(filepath.Join(p.Dir, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			p.text += string(text)
-		}
-		all = append(all, p)
-	}
-	return all
-}
-
 // testFlags maps the flags of `go test` that choose functions to the prefix of those functions'
 // names.
-var testFlags = map[string]string{"-run": "(?:Test|Fuzz|Example)", "-bench": "Benchmark", "-fuzz": "Fuzz", "-list": "(?:Test|Benchmark|Fuzz|Example)"}
+var testFlags = map[string]string{"-run": "Test|Fuzz|Example", "-bench": "Benchmark", "-fuzz": "Fuzz", "-list": "Test|Benchmark|Fuzz|Example"}
 
 // TestDocuments_TestCommands checks the `go test` command lines of the documents. Each pattern must
 // match a function in each package, and the tests must read each variable.
@@ -87,26 +48,22 @@ func TestDocuments_TestCommands(t *testing.T) {
 				continue
 			}
 			seen++
-			packages, text := listTests(t, append(strings.Fields(m[2]), places...)...), ""
-			for _, p := range packages {
-				text += p.text
-			}
+			folders := testFolders(t, filepath.Clean(strings.TrimSpace(strings.TrimPrefix(m[2], "-C "))), places...)
 			for flag, pattern := range patterns {
 				top, _, _ := strings.Cut(pattern, "/")
 				if pattern == "^$" || strings.Contains(pattern, "$target") || strings.Contains(pattern, "{{") { // TestVerbs_EachTestOnce reads the Taskfile's variables
 					continue
 				}
-				found := false
-				for _, f := range regexp.MustCompile(`(?m)^func (`+testFlags[flag]+`\w*)\(`).FindAllStringSubmatch(text, -1) {
-					found = found || regexp.MustCompile(top).MatchString(f[1])
-				}
-				if !found {
+				kind, wanted := regexp.MustCompile("^(?:"+testFlags[flag]+")"), regexp.MustCompile(top)
+				if !slices.ContainsFunc(folders, func(f *testFolder) bool {
+					return slices.ContainsFunc(f.functions, func(name string) bool { return kind.MatchString(name) && wanted.MatchString(name) })
+				}) {
 					t.Errorf("%s: %s: %s matches no test", guide, m[0], pattern)
 				}
 			}
 			for _, setting := range strings.Fields(m[1]) {
 				name, _, _ := strings.Cut(setting, "=")
-				if !strings.Contains(text, `"`+name+`"`) {
+				if !slices.ContainsFunc(folders, func(f *testFolder) bool { return strings.Contains(f.text, `"`+name+`"`) }) {
 					t.Errorf("%s: %s: no test there reads %s", guide, m[0], name)
 				}
 			}

@@ -78,9 +78,12 @@ func headings(text string) map[string]bool {
 // TestDocuments_Links checks relative links with their anchors, pictures, and the names of tests.
 func TestDocuments_Links(t *testing.T) {
 	t.Parallel()
-	goTests, _ := testNames(t, "../..")
+	goTests := testNames(t)
 	all, seen := documents(t), 0
-	link := regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`)
+	link, anchors := regexp.MustCompile(`\]\(([^)\s]+)\)|src="([^"]+)"`), map[string]map[string]bool{}
+	for file, text := range all {
+		anchors[file] = headings(text)
+	}
 	for file, text := range all {
 		for _, name := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(text, -1) {
 			if !goTests[name[1]] {
@@ -100,7 +103,7 @@ func TestDocuments_Links(t *testing.T) {
 			}
 			if _, err := os.Stat(filepath.Join("../..", to)); err != nil {
 				t.Errorf("%s: %v", file, err)
-			} else if anchor != "" && filepath.Ext(to) == ".md" && !headings(all[to])[anchor] {
+			} else if anchor != "" && filepath.Ext(to) == ".md" && !anchors[to][anchor] {
 				t.Errorf("%s: %s has no heading for #%s", file, to, anchor)
 			}
 		}
@@ -268,7 +271,7 @@ func shellLines(text string) (lines []string) {
 // TestDocuments_Commands: a test runs each documented command, or the table lists it as not run.
 func TestDocuments_Commands(t *testing.T) {
 	t.Parallel()
-	found := map[string]bool{}
+	found, variables := map[string]bool{}, regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*`)
 	for file, text := range checkedDocuments(t) {
 		lines := slices.DeleteFunc(shellLines(text), func(line string) bool { return strings.HasPrefix(line, "LOGINHUB_") })
 		for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
@@ -277,9 +280,8 @@ func TestDocuments_Commands(t *testing.T) {
 			}
 		}
 		for _, line := range lines {
-			known := ""
+			known, bare := "", variables.ReplaceAllString(line, "")
 			for one := range commands {
-				bare := regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*`).ReplaceAllString(line, "")
 				if line == one || strings.HasSuffix(one, " ") && strings.HasPrefix(bare, one) {
 					known = one
 				}
@@ -289,7 +291,7 @@ func TestDocuments_Commands(t *testing.T) {
 			}
 		}
 	}
-	tests, _ := testNames(t, "../..")
+	tests := testNames(t)
 	for line, by := range commands {
 		if !found[line] {
 			t.Errorf("no document has %q", line)

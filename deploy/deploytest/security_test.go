@@ -1,7 +1,6 @@
 package deploytest_test
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,46 +10,25 @@ import (
 	"testing"
 )
 
-// testNames returns the tests of the tree: Go's by name, Node's by title.
-func testNames(t *testing.T, root string) (goTests map[string]bool, titles []*regexp.Regexp) {
+// browserTitles returns the titles of Node's tests. A generated title is a pattern.
+func browserTitles(t *testing.T) (titles []*regexp.Regexp) {
 	t.Helper()
-	goTests = map[string]bool{}
 	blank := regexp.MustCompile(`\$\{.*?\}`)
-	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	title := regexp.MustCompile("(?m)^\\s*(?:browserTest|test)\\((?:'((?:[^'\\\\]|\\\\.)*)'|`([^`]*)`)")
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git"):
-			return fs.SkipDir
-		case !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, ".test.js"):
-			return nil
-		}
+	for _, path := range browserTests(t) {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return err
-		}
-		if strings.HasSuffix(path, ".go") {
-			for _, m := range function.FindAllSubmatch(text, -1) {
-				goTests[string(m[1])] = true
-			}
-			return nil
+			t.Fatal(err)
 		}
 		for _, m := range title.FindAllSubmatch(text, -1) {
-			// A generated title is matched as a pattern.
 			parts := blank.Split(string(m[1])+string(m[2]), -1)
 			for i := range parts {
 				parts[i] = regexp.QuoteMeta(parts[i])
 			}
 			titles = append(titles, regexp.MustCompile("^"+strings.Join(parts, ".+")+"$"))
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return goTests, titles
+	return titles
 }
 
 func TestRiskAssessment_Complete(t *testing.T) {
@@ -59,7 +37,7 @@ func TestRiskAssessment_Complete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	goTests, titles := testNames(t, root)
+	goTests, titles := testNames(t), browserTitles(t)
 	if len(goTests) < 100 || len(titles) < 20 {
 		t.Fatalf("only %d and %d tests found: the pattern is wrong", len(goTests), len(titles))
 	}
@@ -117,16 +95,16 @@ func TestRiskAssessment_FuzzTargets(t *testing.T) {
 	for _, m := range regexp.MustCompile("`(Fuzz\\w+)`").FindAllStringSubmatch(string(text), -1) {
 		named[m[1]] = true
 	}
-	goTests, _ := testNames(t, root)
-	for name := range goTests {
+	for name := range testNames(t) {
 		if strings.HasPrefix(name, "Fuzz") && !named[name] {
 			t.Errorf("%s is not named", name)
 		}
 	}
-	others, _ := testNames(t, root+"/deploy/kubernetes/check") // another module
-	for name := range others {
-		if strings.HasPrefix(name, "Fuzz") {
-			t.Errorf("task fuzz does not run %s", name)
+	for _, f := range testFolders(t, "deploy/kubernetes/check", "./...") {
+		for _, name := range f.functions {
+			if strings.HasPrefix(name, "Fuzz") {
+				t.Errorf("task fuzz does not run %s", name)
+			}
 		}
 	}
 }

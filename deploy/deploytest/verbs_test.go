@@ -56,7 +56,13 @@ func TestVerbs_EachTestOnce(t *testing.T) {
 		runs[path] = nil
 	}
 	for _, verb := range verbs {
-		for _, cmd := range file.Tasks[verb].Cmds {
+		cmds := file.Tasks[verb].Cmds
+		for _, cmd := range cmds {
+			if call, ok := cmd.(map[string]any); ok && call["vars"] == nil {
+				cmds = append(cmds, file.Tasks[call["task"].(string)].Cmds...)
+			}
+		}
+		for _, cmd := range cmds {
 			for _, test := range testsOf(t, cmd) {
 				runs[test] = append(runs[test], verb)
 			}
@@ -98,13 +104,13 @@ func testsOf(t *testing.T, cmd any) (tests []string) {
 	return tests
 }
 
-// goTests returns each test of the packages, as "package name".
+// goTests returns each test of the packages, as "folder name".
 func goTests(t *testing.T, packages ...string) (tests []string) {
 	t.Helper()
-	for _, p := range listTests(t, packages...) {
-		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`).FindAllStringSubmatch(p.text, -1) {
-			if m[1] != "TestMain" {
-				tests = append(tests, p.ImportPath+" "+m[1])
+	for _, f := range testFolders(t, ".", packages...) {
+		for _, name := range f.functions {
+			if !strings.HasPrefix(name, "Benchmark") {
+				tests = append(tests, f.path+" "+name)
 			}
 		}
 	}
