@@ -4,17 +4,33 @@ import { makeFill, render } from './render.js'
 
 const EVERY = 5000 // as often as nodes write their figures
 const KEY = 'loginhub-admin-token'
+const LANGUAGE_KEY = 'loginhub-admin-language'
 const $ = (id) => document.getElementById(id)
 
 // The token is kept for this tab, so that a reload does not ask for it. It is in no URL.
-let token = sessionStorage.getItem(KEY) ?? ''
-let language = messages[sessionStorage.getItem('loginhub-admin-language')] ? sessionStorage.getItem('loginhub-admin-language') : navigator.language.startsWith('zh') ? 'zh-CN' : 'en'
+let token = stored(KEY)
+let language = messages[stored(LANGUAGE_KEY)] ? stored(LANGUAGE_KEY) : navigator.language.startsWith('zh') ? 'zh-CN' : 'en'
 let status // the last answer of admin/status
 let refusedToken = false // the last token was wrong
 let silentSince = null
 let timer
 let asked = 0 // counts the requests: only the answer of the last one counts
 const history = [] // logins per minute, since the page was opened
+
+// A browser may refuse to keep anything. Then a reload asks again.
+function stored(key) {
+  try {
+    return sessionStorage.getItem(key) ?? ''
+  } catch {
+    return ''
+  }
+}
+
+function store(key, value) {
+  try {
+    sessionStorage.setItem(key, value)
+  } catch { /* refused */ }
+}
 
 const text = () => messages[language]
 
@@ -54,7 +70,7 @@ async function refresh() {
 
 function forget() {
   token = ''
-  sessionStorage.removeItem(KEY)
+  store(KEY, '')
 }
 
 function show() {
@@ -84,7 +100,7 @@ const confirm = setUpConfirm({
 
 function setLanguage(next) {
   language = next
-  sessionStorage.setItem('loginhub-admin-language', next)
+  store(LANGUAGE_KEY, next)
   document.documentElement.lang = language
   document.title = text().title
   $('language').value = language
@@ -97,7 +113,7 @@ $('access').addEventListener('submit', (event) => {
   token = $('token').value.trim()
   $('token').value = ''
   refusedToken = false
-  sessionStorage.setItem(KEY, token)
+  store(KEY, token)
   refresh()
 })
 $('lock').addEventListener('click', () => {

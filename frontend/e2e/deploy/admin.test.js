@@ -82,7 +82,9 @@ browserTest('admin page: in Chinese and English, light and dark, at every width'
   const login = await visit('/?client_id=wiki')
   const id = (await phonePath(login)).match(/[\w-]{22}/)[0]
   await callAsPhone(hub.url, id, 'confirm', 'Ann')
-  const page = await visit(hub.admin, { locale: 'zh-CN' })
+  const page = await visit(hub.admin, { locale: 'zh-CN', prepare: (opened) => opened.addInitScript(() => { // as if the user forbids storage
+    Object.defineProperty(globalThis, 'sessionStorage', { get() { throw new DOMException('denied', 'SecurityError') } })
+  }) })
   await unlock(page)
   await waitFor(async () => Number(await page.textContent('#logins')) > 0)
   if (process.env.SCREENS) mkdirSync(process.env.SCREENS, { recursive: true })
