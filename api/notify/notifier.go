@@ -186,13 +186,31 @@ func (n *Notifier) Disputed(ctx context.Context, c Call, t ticket.Ticket) error 
 	return n.outbox.Put(ctx, q.Queue, q.Message)
 }
 
-// change is the change that a message reports: the ticket, the state that it gets, and the
-// user who makes it.
+// change is the change that a message reports: the version of the ticket that it makes.
 type change struct {
-	Ticket ticket.ID         `json:"ticket"`
-	State  ticket.State      `json:"state"`
-	By     provider.Identity `json:"by"`
-	Body   json.RawMessage   `json:"body"`
+	Ticket      ticket.ID         `json:"ticket"`
+	Seq         int64             `json:"seq"`
+	State       ticket.State      `json:"state"`
+	Reason      ticket.Reason     `json:"reason,omitempty"`
+	ConfirmedAt int64             `json:"confirmed_us,omitempty"`
+	By          provider.Identity `json:"by"`
+	Body        json.RawMessage   `json:"body"`
+}
+
+// fate returns what became of the change, by a later version of the ticket. Concurrent
+// changes have the same Seq, and at most one of them is made.
+func (c change) fate(t ticket.Ticket) outbox.Fate {
+	made := t.Seq == c.Seq && t.State == c.State && (t.Reason == c.Reason || t.Reason == 0) // 0: a record of version 1
+	if c.State == ticket.Confirmed {
+		made = t.ConfirmedAt == c.ConfirmedAt // also after an acknowledgement or a dispute
+	}
+	switch {
+	case made && t.Identity.Same(c.By):
+		return outbox.Made
+	case t.Seq < c.Seq && !t.State.Final():
+		return outbox.Undecided
+	}
+	return outbox.NotMade
 }
 
 // NewMessage returns a message about the change to next. The id is the same for every
@@ -200,7 +218,7 @@ type change struct {
 func NewMessage(id string, next ticket.Ticket, body any) (outbox.Message, error) {
 	text, err := json.Marshal(body)
 	if err == nil {
-		text, err = json.Marshal(change{next.ID, next.State, next.Identity, text})
+		text, err = json.Marshal(change{next.ID, next.Seq, next.State, next.Reason, next.ConfirmedAt, next.Identity, text})
 	}
 	if err != nil {
 		return outbox.Message{}, fmt.Errorf("message %s: %w", id, err)
@@ -236,11 +254,6 @@ func (n *Notifier) Resolve(ctx context.Context, _ string, m outbox.Message) (out
 		return outbox.NotMade, nil
 	case err != nil:
 		return outbox.Undecided, err
-	case t.State == ticket.Pending, t.State == ticket.Scanned:
-		return outbox.Undecided, nil
-	case t.Identity.Same(c.By) && (c.State == ticket.Confirmed && t.WasConfirmed() ||
-		c.State == ticket.Rejected && t.State == ticket.Rejected && t.Reason != ticket.ReasonCancelled):
-		return outbox.Made, nil
 	}
-	return outbox.NotMade, nil
+	return c.fate(t), nil
 }

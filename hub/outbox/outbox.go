@@ -169,7 +169,7 @@ func (o *Outbox) put(ctx context.Context, queue string, x Exchange, messages []M
 		o.Metrics.IncMessages(queue, ResultFull, r.Full)
 	}
 	if !prepared {
-		o.Metrics.IncMessages(queue, ResultPut, len(messages)-r.Full)
+		o.Metrics.IncMessages(queue, ResultPut, r.Settled)
 		o.Settle(queue)
 	}
 	return nil
@@ -185,7 +185,6 @@ func (o *Outbox) Settle(queue string, messages ...Message) {
 		return
 	}
 	q.settle(messages)
-	o.Metrics.IncMessages(queue, ResultPut, len(messages))
 }
 
 // entry returns a message as the store keeps it.

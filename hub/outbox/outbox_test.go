@@ -186,6 +186,9 @@ func TestOutbox_Prepared(t *testing.T) {
 		if slices.Sort(got); len(got) != 2 || got[0] != "settled of settled 4s" || got[1][:len("undecided of undecided 3")] != "undecided of undecided 3" || depth != 0 {
 			t.Errorf("delivered %q, %d wait", got, depth)
 		}
+		if put := one.count[outbox.ResultPut] + two.count[outbox.ResultPut]; put != 2 {
+			t.Errorf("%d messages are counted as put", put)
+		}
 	})
 }
 

@@ -61,6 +61,7 @@ func (q *queue) exchange() time.Duration {
 		q.outbox.Log.Warn("the outbox is not available: messages may be delivered later, or again", "queue", q.name, "error", err)
 		return jitter(storeRetry)
 	}
+	q.outbox.Metrics.IncMessages(q.name, ResultPut, r.Settled)
 	q.outbox.Metrics.SetQueue(q.name, r.Depth, r.Oldest)
 	for _, c := range r.Claims {
 		q.mu.Lock()
@@ -208,7 +209,6 @@ func (q *queue) resolve(ctx context.Context, c Claim, m Message) Exchange {
 	switch {
 	case err == nil && fate == Made:
 		q.outbox.Log.Info("a message is settled whose node did not", "queue", q.name, "message", c.Key)
-		q.outbox.Metrics.IncMessages(q.name, ResultPut, 1)
 		return Exchange{Put: []Entry{q.outbox.entry(q.name, m, false)}}
 	case err == nil && fate == NotMade || c.Age > Life/2:
 		return Exchange{Remove: []string{c.Key}}

@@ -67,11 +67,12 @@ type Claim struct {
 
 // Reply is the store's answer to an Exchange.
 type Reply struct {
-	Full   int // entries that were not put, because the queue is full
-	Claims []Claim
-	Next   time.Duration // until the next entry is due that this call had room for; negative: there is none
-	Depth  int           // entries
-	Oldest time.Duration // age of the oldest entry
+	Full    int // entries that were not put, because the queue is full
+	Settled int // entries that this call put as settled, each of an id that was not settled before
+	Claims  []Claim
+	Next    time.Duration // until the next entry is due that this call had room for; negative: there is none
+	Depth   int           // entries
+	Oldest  time.Duration // age of the oldest entry
 }
 
 // Store keeps the queues. Its clock makes entries due.

@@ -79,18 +79,19 @@ var errOutboxReply = errors.New("the script of the outbox replied something else
 
 // parseOutbox reads the reply of outbox.lua.
 func parseOutbox(values []any) (r outbox.Reply, err error) {
-	if len(values) != 8 {
+	if len(values) != 9 {
 		return r, unavailable(errOutboxReply)
 	}
-	var numbers [4]int64
-	for i, at := range []int{1, 3, 4, 5} {
+	var numbers [5]int64
+	for i, at := range []int{1, 3, 4, 5, 6} {
 		var ok bool
 		if numbers[i], ok = values[at].(int64); !ok {
 			return r, unavailable(errOutboxReply)
 		}
 	}
 	claims, _ := values[2].([]any)
-	r = outbox.Reply{Full: int(numbers[0]), Next: time.Duration(numbers[1]) * time.Millisecond, Depth: int(numbers[2]), Oldest: time.Duration(numbers[3]) * time.Millisecond}
+	r = outbox.Reply{Full: int(numbers[0]), Next: time.Duration(numbers[1]) * time.Millisecond, Depth: int(numbers[2]), Oldest: time.Duration(numbers[3]) * time.Millisecond,
+		Settled: int(numbers[4])}
 	for ; len(claims) >= 5; claims = claims[5:] {
 		key, ok1 := claims[0].(string)
 		state, ok2 := claims[1].(string)

@@ -9,12 +9,13 @@
 --       number of retries, and of each: key, attempts of the claim, due in (ms).
 -- Returns {1 if something was put, else 0; number of puts without room; claims, five
 -- values each: key, state, attempts, age (ms), value; time to the next due entry that this
--- call had room for (ms, -1: none); entries; age of the oldest (ms); false; now in ms}.
+-- call had room for (ms, -1: none); entries; age of the oldest (ms); number of ids settled;
+-- false; now in ms}.
 -- The scores of prepared entries are 1e13 less than when they are due: they are claimed
 -- apart, so that they do not wait behind settled ones.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local at, put, full = 6, 0, 0
+local at, put, full, settled = 6, 0, 0, 0
 local function arg()
   at = at + 1
   return ARGV[at - 1]
@@ -37,6 +38,7 @@ for _ = 1, tonumber(arg()) do
       redis.call('ZADD', KEYS[3], 'NX', now, key)
       if state == 's' then
         redis.call('ZADD', KEYS[4], now + tonumber(remember), id)
+        settled = settled + 1
       end
       put = 1
     else
@@ -88,4 +90,4 @@ end
 claim(tonumber(ARGV[4]), '-inf', 1e13)
 claim(tonumber(ARGV[3]), 0, 0)
 local oldest = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-return {put, full, claims, nearest, redis.call('ZCARD', KEYS[3]), oldest[2] and now - oldest[2] or 0, false, now}
+return {put, full, claims, nearest, redis.call('ZCARD', KEYS[3]), oldest[2] and now - oldest[2] or 0, settled, false, now}
