@@ -77,7 +77,7 @@ func (g *Gate) askSubjectMap(ctx context.Context, cfg *Config, call *hub.Call, b
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.SubjectMap, bytes.NewReader(body))
 	if err != nil {
-		return "", fmt.Errorf("request: %w", err)
+		return "", fmt.Errorf("request: %w", provider.CleanCause(err))
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+signature)

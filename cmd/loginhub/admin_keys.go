@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -73,19 +74,19 @@ func (k keysRevokeCmd) Run(c *Config) error {
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(admin, "/")+"/keys/"+url.PathEscape(k.KID)+"/revoke", nil)
 	if err != nil {
-		return &usageError{fmt.Errorf("--admin: %w", err)}
+		return &usageError{fmt.Errorf("--admin: %w", provider.CleanCause(err))}
 	}
 	if c.AdminToken != "" {
 		ask.Header.Set("Authorization", "Bearer "+c.AdminToken)
 	}
 	answer, err := http.DefaultClient.Do(ask)
 	if err != nil {
-		return fmt.Errorf("revoke key: %w", err)
+		return fmt.Errorf("revoke key: %s: %w", hideSecrets(admin), provider.CleanCause(err))
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusNoContent {
 		text, err := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
-		return errors.Join(fmt.Errorf("revoke key: %s answered %d: %s", admin, answer.StatusCode, strings.TrimSpace(string(text))), err)
+		return errors.Join(fmt.Errorf("revoke key: %s answered %d: %s", hideSecrets(admin), answer.StatusCode, strings.TrimSpace(string(text))), err)
 	}
 	fmt.Println("revoked on all nodes:", k.KID)
 	fmt.Println("Now remove the key from LOGINHUB_KEYS on every node.")

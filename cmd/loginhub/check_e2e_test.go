@@ -96,17 +96,18 @@ func TestCheck_Healthy(t *testing.T) {
 	t.Parallel()
 	d := startDeployment(t)
 	public := d.startNginx(t, "X-Forwarded-For $remote_addr", "X-Forwarded-For "+farAddr)
-	out, code := runCheck(t, "", []string{"--hold=3s"}, append(d.settings, "PUBLIC_URL="+public)...)
+	app := hubtest.StartAppIssuer(t)
+	out, code := runCheck(t, "", []string{"--hold=3s"}, append(d.settings, "PUBLIC_URL="+public, "APP_ISSUER=app", "APP_JWKS_URL="+app.URL+"/keys?token=hunter2")...)
 	if code != 0 || strings.Contains(out, "FAIL") || strings.Contains(out, "warn") {
 		t.Errorf("%d:\n%s", code, out)
 	}
 	for _, what := range []string{"settings", "redis 127.0.0.1", "redis scripts", "redis mailbox", "clock", "redis tickets", "redis secrets", "redis killswitch",
-		"public url", "tls", "keys", "wechat file", "tickets", "long poll", "websocket", "addresses", "wechat " + appID} {
+		"public url", "tls", "keys", "wechat file", "tickets", "long poll", "websocket", "addresses", "wechat " + appID, "app keys"} {
 		if !strings.HasPrefix(findLine(out, what), "ok") {
 			t.Errorf("no line about %s:\n%s", what, out)
 		}
 	}
-	for _, word := range []string{farAddr, "stayed open for 3s", "access token, good for"} {
+	for _, word := range []string{farAddr, "stayed open for 3s", "access token, good for", "1 at " + app.URL + "/keys\n"} {
 		if !strings.Contains(out, word) {
 			t.Errorf("%s is missing:\n%s", word, out)
 		}

@@ -35,9 +35,9 @@ func (e *eventsEntry) events(read reader) (*client.Events, error) {
 	u, err := parseEndpoint(e.URL)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("events: url %.120q: %w", e.URL, err)
+		return nil, fmt.Errorf("events: url %.120q: %w", hideSecrets(e.URL), err)
 	case u.Scheme != "https" && !(u.Scheme == "http" && client.IsLoopback(u.Hostname())):
-		return nil, fmt.Errorf("events: url %.120q: https, or http on a loopback address: events are personal data", e.URL)
+		return nil, fmt.Errorf("events: url %.120q: https, or http on a loopback address: events are personal data", hideSecrets(e.URL))
 	case (e.SecretFile == "") == (e.SecretEnv == ""):
 		return nil, errors.New("events: set secret_file or secret_env, one of them")
 	case strings.HasPrefix(e.SecretEnv, "LOGINHUB_"):

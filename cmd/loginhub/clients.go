@@ -300,7 +300,7 @@ func (e clientEntry) toClient(providers []string) (*client.Client, error) {
 		return nil, fmt.Errorf("address_mismatch %.40q: ignore, warn or refuse", e.Mismatch)
 	}
 	if u, err := parseEndpoint(e.SubjectMap); e.SubjectMap != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http") {
-		return nil, fmt.Errorf("subject_map %.120q: an absolute http or https URL without a fragment", e.SubjectMap)
+		return nil, fmt.Errorf("subject_map %.120q: an absolute http or https URL without a fragment", hideSecrets(e.SubjectMap))
 	}
 	if e.TokenTTL != "" {
 		ttl, err := time.ParseDuration(e.TokenTTL)

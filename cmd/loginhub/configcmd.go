@@ -195,10 +195,13 @@ func (c *Config) showClients() error {
 	return err
 }
 
-// hideURLs hides the secrets of the URLs in a tree: the values of the keys that end in _url.
+// urlKey matches the keys whose value is the URL of a server that the hub calls.
+var urlKey = regexp.MustCompile(`^(url|.+_url|.+_uri|subject_map)$`)
+
+// hideURLs hides the secrets of the URLs in a tree.
 func hideURLs(node *yaml.Node) {
 	for i, child := range node.Content {
-		if node.Kind == yaml.MappingNode && i%2 == 1 && child.Kind == yaml.ScalarNode && strings.HasSuffix(node.Content[i-1].Value, "_url") {
+		if node.Kind == yaml.MappingNode && i%2 == 1 && child.Kind == yaml.ScalarNode && urlKey.MatchString(node.Content[i-1].Value) {
 			child.Value = hideSecrets(child.Value)
 		}
 		hideURLs(child)

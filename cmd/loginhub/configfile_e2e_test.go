@@ -18,7 +18,7 @@ func TestConfig_Commands(t *testing.T) {
 	replaceFile(t, path, "listen: 127.0.0.1:1\nkeys: "+secret+"\nclients: [{id: a, origins: ['https://a.test']}]\n")
 	replaceFile(t, wrong, "listn: x")
 	inline, pipe := filepath.Join(t.TempDir(), "inline.yaml"), filepath.Join(t.TempDir(), "pipe")
-	queried := hubtest.WriteFile(t, "queried.yaml", "providers: [{id: p, kind: app, issuer: i, jwks_url: 'https://a.test/keys?access_token="+secret+"'}]\nclients: [{id: a, origins: ['https://a.test']}]")
+	queried := hubtest.WriteFile(t, "queried.yaml", "providers: [{id: p, kind: app, issuer: i, jwks_url: 'https://a.test/keys?access_token="+secret+"'}]\nclients: [{id: a, origins: ['https://a.test'], subject_map: 'https://b.test/map?key="+secret+"'}]")
 	replaceFile(t, inline, "clients: [{id: a, secret: "+secret+"}]")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -37,7 +37,9 @@ func TestConfig_Commands(t *testing.T) {
 			[]string{"wechat_api_url: https://[set] #", "app_jwks_url: https://a.test/keys?[set] #"}},
 		{[]string{"config", "show", "--wechat-api-url", "https://u:1/" + secret + "@proxy", "--app-jwks-url", "https://u:1?" + secret + "@a.test/keys"}, 0,
 			[]string{"wechat_api_url: https://[set] #", "app_jwks_url: https://[set] #"}},
-		{[]string{"config", "show", "--config", queried}, 0, []string{"jwks_url: 'https://a.test/keys?[set]'"}},
+		{[]string{"config", "show", "--config", queried}, 0, []string{"jwks_url: 'https://a.test/keys?[set]'", "subject_map: 'https://b.test/map?[set]'"}},
+		{[]string{"keys", "revoke", "kid", "--admin", "http://u:" + secret + "@127.0.0.1:1/?" + secret}, 1, []string{"http://[set]@127.0.0.1:1/?[set]: dial tcp"}},
+		{[]string{"login", "--client", "cli", "--issuer", "https://u:" + secret + "@login.test"}, 1, []string{"not a URL like"}},
 		{[]string{"config", "check", "--config", pipe}, 2, []string{"is not a regular file"}},
 		{[]string{"config", "schema"}, 0, []string{`"additionalProperties": false`, `"const": "wecom"`}},
 		{[]string{"--version"}, 0, []string{"go1.", "github.com/coder/websocket v1."}},

@@ -82,7 +82,7 @@ func (e openIDEntry) apply(c *client.Client, read reader, plain bool) error {
 	}
 	if e.BackchannelLogoutURI != "" {
 		if u, err := parseEndpoint(e.BackchannelLogoutURI); err != nil || u.Scheme != "https" && u.Scheme != "http" {
-			return fmt.Errorf("backchannel_logout_uri %.120q: an absolute http or https URL without a fragment", e.BackchannelLogoutURI)
+			return fmt.Errorf("backchannel_logout_uri %.120q: an absolute http or https URL without a fragment", hideSecrets(e.BackchannelLogoutURI))
 		}
 	}
 	if err := checkClaims(e.Claims); err != nil {
@@ -190,7 +190,7 @@ func (e openIDEntry) applyCredentials(c *client.Client, read reader) error {
 	case e.JWKSURI != "":
 		u, err := parseEndpoint(e.JWKSURI)
 		if err != nil || u.Scheme != "https" && !(u.Scheme == "http" && client.IsLoopback(u.Hostname())) {
-			return fmt.Errorf("jwks_uri %.120q: an absolute https URL without a fragment", e.JWKSURI)
+			return fmt.Errorf("jwks_uri %.120q: an absolute https URL without a fragment", hideSecrets(e.JWKSURI))
 		}
 		c.JWKSURI = e.JWKSURI
 	}

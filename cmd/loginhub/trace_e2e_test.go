@@ -103,7 +103,7 @@ func renderTrace(spans []hubtest.Span, nodes map[string]string, parent, indent s
 // stops in time.
 func TestTrace_CollectorIsDown(t *testing.T) {
 	t.Parallel()
-	_, nodes := cluster(t, 1, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:"+hubtest.FreePort(t), "OTEL_BSP_SCHEDULE_DELAY=10", "OTEL_EXPORTER_OTLP_TIMEOUT=100", "OTEL_BSP_EXPORT_TIMEOUT=100")
+	_, nodes := cluster(t, 1, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:"+hubtest.FreePort(t)+"/s3cret", "OTEL_BSP_SCHEDULE_DELAY=10", "OTEL_EXPORTER_OTLP_TIMEOUT=100", "OTEL_BSP_EXPORT_TIMEOUT=100")
 	ctx := loginContext(t)
 	for i := range 3 {
 		if err := login(ctx, fmt.Sprint("ann", i), nodes[0].URL); err != nil {
@@ -111,7 +111,7 @@ func TestTrace_CollectorIsDown(t *testing.T) {
 		}
 	}
 	waitLog(t, nodes[0], 1, "traces are not sent")
-	if log := nodes[0].Stop(t); strings.Count(log, "traces are not sent") != 1 {
-		t.Errorf("not one line:\n%s", log)
+	if log := nodes[0].Stop(t); strings.Count(log, "traces are not sent") != 1 || strings.Contains(log, "s3cret") {
+		t.Errorf("not one line, or the endpoint's path:\n%s", log)
 	}
 }

@@ -68,7 +68,7 @@ func (l *Login) Run(ctx context.Context) (*Token, error) {
 func (l *Login) checkURL(what, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil {
-		return fmt.Errorf("%s %.200q: not a URL like https://login.example.com", what, text)
+		return fmt.Errorf("%s: not a URL like https://login.example.com, without a user", what) // it may have a password
 	}
 	host := u.Hostname()
 	local := host == "localhost" || host == "127.0.0.1" || host == "::1"

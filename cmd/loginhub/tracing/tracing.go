@@ -2,8 +2,10 @@ package tracing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -80,5 +82,8 @@ func (e *errorLog) Handle(err error) {
 		return
 	}
 	text := err.Error()
+	if call := (*url.Error)(nil); errors.As(err, &call) {
+		text = call.Err.Error() // without the endpoint, whose path may be a secret
+	}
 	e.log.Warn("traces are not sent; logins go on without", "error", text[:min(len(text), maxErrorText)])
 }

@@ -37,7 +37,7 @@ var (
 // keys is the company's JWKS, cached.
 type keys struct {
 	url       string
-	client    *http.Client
+	transport *http.Transport
 	current   atomic.Pointer[keySet] // the last fetched set; nil before the first
 	fetchLock chan struct{}          // holds one element during a fetch
 
@@ -69,11 +69,8 @@ func CheckURL(text string) error {
 }
 
 func newKeys(url string) *keys {
-	return &keys{url: url, fetchLock: make(chan struct{}, 1), client: &http.Client{
-		Timeout:       fetchTimeout,
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: time.Second},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &keys{url: url, fetchLock: make(chan struct{}, 1),
+		transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: time.Second}}
 }
 
 // find returns the keys that may have signed under the kid ("" for none). It does
@@ -142,13 +139,8 @@ func (k *keys) fetch(ctx context.Context) {
 // errNoKey is an ErrConfig.
 var errNoKey = fmt.Errorf("%w: no usable key in the set; it needs a public key for signatures: EC P-256, Ed25519, or RSA of %d bits or more", ErrConfig, minRSABits)
 
-// CountKeys fetches the keys, without a cache, and returns how many are usable. Without
-// a usable key it returns ErrConfig.
-func (v *Verifier) CountKeys(ctx context.Context) (int, error) {
-	found, err := v.keys.download(ctx)
-	return len(found), err
-}
-
+// download uses the RoundTripper directly: an http.Client follows redirects, and its errors
+// quote the URL, whose query may be a secret.
 func (k *keys) download(ctx context.Context) ([]jose.JSONWebKey, error) {
 	// A phone that disconnects must not cancel the fetch that others wait for.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
@@ -158,7 +150,7 @@ func (k *keys) download(ctx context.Context) ([]jose.JSONWebKey, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	r.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := k.client.Do(r)
+	resp, err := k.transport.RoundTrip(r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeys, err)
 	}
@@ -196,4 +188,11 @@ func NewKeySource(url string) *KeySource { return &KeySource{newKeys(url)} }
 // ErrKeys and ErrConfig.
 func (s *KeySource) Find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
 	return s.keys.find(ctx, kid)
+}
+
+// Count fetches the keys, without a cache, and returns how many are usable. Without a
+// usable key it returns ErrConfig.
+func (s *KeySource) Count(ctx context.Context) (int, error) {
+	found, err := s.keys.download(ctx)
+	return len(found), err
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,7 +32,7 @@ func newSlowBackend(t *testing.T) (k *keys, fetches *atomic.Int32, release func(
 	release = sync.OnceFunc(func() { close(gate) })
 	t.Cleanup(release) // before Close, which waits for the answers
 	k = newKeys(s.URL)
-	t.Cleanup(k.client.CloseIdleConnections)
+	t.Cleanup(k.transport.CloseIdleConnections)
 	return k, fetches, release
 }
 
@@ -46,6 +48,14 @@ func requireKnownKey(t *testing.T, k *keys, kid string) {
 	t.Helper()
 	if found, err := k.find(withTimeout(t), kid); err != nil || len(found) != 1 || found[0].KeyID != "known" {
 		t.Errorf("kid %q: %v %v", kid, found, err)
+	}
+}
+
+// An error does not quote the URL, whose query may be a secret.
+func TestKeys_Cause(t *testing.T) {
+	k := newKeys("http://127.0.0.1:1/keys?token=s3cret")
+	if _, err := k.find(withTimeout(t), "kid"); !errors.Is(err, ErrKeys) || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -169,4 +169,4 @@ func (v *Verifier) replayKey(jti string) string {
 func invalid(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
 
 // Close closes idle connections.
-func (v *Verifier) Close() { v.keys.client.CloseIdleConnections() }
+func (v *Verifier) Close() { v.keys.transport.CloseIdleConnections() }
