@@ -75,23 +75,24 @@ func (n *notices) Deliver(ctx context.Context, m outbox.Message) error {
 	err = n.gate.CallProvider(ctx, cfg, Callee{notice.Provider, to, "message"}, func(ctx context.Context) error {
 		return to.Send(ctx, notice.Message)
 	})
+	log := n.gate.Log.With("queue", notify.NoticeQueue(notice.Provider), "client", notice.Client)
 	var retry *provider.RetryError
 	switch {
 	case err == nil:
 		n.setFailed(notice.Client, false)
 		return nil
 	case errors.Is(err, provider.ErrMessageRefused):
-		n.gate.Log.InfoContext(ctx, "no login notice: the user does not accept it", "client", notice.Client, "message", m.ID, "error", err)
+		log.InfoContext(ctx, "no login notice: the user does not accept it", "message", m.ID, "error", err)
+		return fmt.Errorf("%w: %w", outbox.ErrUnwanted, err)
 	case errors.Is(err, provider.ErrProviderMisconfigured):
 		if n.setFailed(notice.Client, true) {
-			n.gate.Log.ErrorContext(ctx, "login notices are not sent; loginhub check shows whether the template and its fields are right. Logged once, until one is sent", "client", notice.Client, "error", err)
+			log.ErrorContext(ctx, "login notices are not sent; loginhub check shows whether the template and its fields are right. Logged once, until one is sent", "error", err)
 		}
+		return fmt.Errorf("%w: %w: %w", outbox.ErrLogged, outbox.ErrRefused, err)
 	case errors.As(err, &retry):
 		return &outbox.RetryError{After: retry.After, Err: err}
-	default:
-		return err
 	}
-	return fmt.Errorf("%w: %w: %w", outbox.ErrLogged, outbox.ErrRefused, err)
+	return err
 }
 
 // setFailed records whether a client's messages fail, and reports a change.

@@ -12,7 +12,7 @@ import (
 
 // Destination delivers the messages of one queue. It is called from several goroutines.
 type Destination interface {
-	// Deliver delivers a message once. Errors: ErrRefused; RetryError; any other means that
+	// Deliver delivers a message once. Errors: ErrRefused; ErrUnwanted; RetryError; any other means that
 	// it is tried again after the next pause.
 	Deliver(ctx context.Context, m Message) error
 	// Pauses are the pauses before the second and each later attempt. After the last one a
@@ -35,14 +35,15 @@ const (
 	ResultPut       = "put" // or settled
 	ResultDelivered = "delivered"
 	ResultRetried   = "retried"
-	ResultRefused   = "refused" // by the destination, for good
-	ResultDropped   = "dropped" // after the last attempt
-	ResultFull      = "full"    // not put: the queue was full
+	ResultRefused   = "refused"  // by the destination, for good
+	ResultUnwanted  = "unwanted" // by its user
+	ResultDropped   = "dropped"  // after the last attempt
+	ResultFull      = "full"     // not put: the queue was full
 )
 
 // Results returns all results.
 func Results() []string {
-	return []string{ResultPut, ResultDelivered, ResultRetried, ResultRefused, ResultDropped, ResultFull}
+	return []string{ResultPut, ResultDelivered, ResultRetried, ResultRefused, ResultUnwanted, ResultDropped, ResultFull}
 }
 
 // Metrics receives measurements. Its methods must not block.

@@ -120,6 +120,7 @@ func TestOutbox_Attempts(t *testing.T) {
 	}{
 		"delivered": {[]error{nil}, []time.Duration{0}, outbox.ResultDelivered},
 		"refused":   {[]error{outbox.ErrRefused}, []time.Duration{0}, outbox.ResultRefused},
+		"unwanted":  {[]error{outbox.ErrUnwanted}, []time.Duration{0}, outbox.ResultUnwanted},
 		"repeated":  {[]error{failed, failed, nil}, []time.Duration{0, 4 * time.Second, 28 * time.Second}, outbox.ResultDelivered},
 		"dropped":   {[]error{failed, failed, failed, failed}, []time.Duration{0, 4 * time.Second, 28 * time.Second, 124 * time.Second}, outbox.ResultDropped},
 		"asked for time": {[]error{&outbox.RetryError{After: time.Minute, Err: failed}, &outbox.RetryError{After: 24 * time.Hour, Err: failed}, nil},

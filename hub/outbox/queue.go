@@ -180,6 +180,9 @@ func (q *queue) after(c Claim, pauses []time.Duration, err error) Exchange {
 		return remove
 	case o.delivering.Err() != nil: // the node ends: another one takes over
 		return Exchange{Retry: []Retry{{Key: c.Key, Attempts: c.Attempts}}}
+	case errors.Is(err, ErrUnwanted):
+		o.Metrics.IncMessages(q.name, ResultUnwanted, 1)
+		return remove
 	case errors.Is(err, ErrRefused):
 		if !errors.Is(err, ErrLogged) {
 			log.Error("message refused: it is not sent again", "error", err)

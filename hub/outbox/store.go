@@ -105,6 +105,10 @@ const (
 // removed.
 var ErrRefused = errors.New("the destination refuses the message")
 
+// ErrUnwanted is a Destination's error if the user does not accept the message: it is removed,
+// and nobody has to act.
+var ErrUnwanted = errors.New("the user does not accept the message")
+
 // ErrLogged marks an ErrRefused that the Destination has logged.
 var ErrLogged = errors.New("logged already")
 
