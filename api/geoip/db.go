@@ -26,6 +26,7 @@ const probed = 100_000
 type DB struct {
 	path    string
 	current atomic.Pointer[maxminddb.Reader]
+	refused atomic.Bool
 
 	// Used by Reload only.
 	used os.FileInfo // of the file in use
@@ -55,11 +56,16 @@ func (db *DB) Reload(force bool) (reloaded bool, err error) {
 	}
 	before := db.seen
 	db.seen = now
-	if now != nil && sameFile(now, db.used) || !force && (sameFile(now, db.read) || !sameFile(now, before)) {
+	same := now != nil && sameFile(now, db.used)
+	if same {
+		db.refused.Store(false)
+	}
+	if same || !force && (sameFile(now, db.read) || !sameFile(now, before)) {
 		return false, nil
 	}
 	db.read = now
 	reader, err := open(db.path)
+	db.refused.Store(err != nil)
 	if err != nil {
 		return false, err
 	}
@@ -134,6 +140,9 @@ func (db *DB) Lookup(addr netip.Addr) Place {
 	}
 	return placeOf(db.current.Load().Lookup(addr.Unmap()))
 }
+
+// Refused reports whether the file cannot be read, and the former database is in use.
+func (db *DB) Refused() bool { return db.refused.Load() }
 
 // Built returns when the database in use was made, as its metadata say.
 func (db *DB) Built() time.Time { return db.current.Load().Metadata.BuildTime() }

@@ -205,7 +205,7 @@ func (a *App) build(store *redisstore.Store, urls endpoints) (*hub.Hub, *api.Ser
 		a.metrics.WatchCertificate(c.label, func() time.Time { return set.certificates()[i].cert.NotAfter })
 	}
 	if set.places != nil {
-		a.metrics.WatchPlaces(set.places.Built)
+		a.metrics.WatchPlaces(set.places.Built, set.places.Refused)
 	}
 	edge := api.Config{Hub: node, Version: packageVersion(release, from), Reloadable: now.server, PublicURL: urls.link, OwnOrigins: urls.origins, StateStore: a.reloader.secrets, QRLevel: set.QRLevel,
 		VerifyName: set.verify[0], VerifyText: set.verify[1],

@@ -14,7 +14,10 @@ import (
 	"loginhub/hub/hubtest"
 )
 
-const placesMetric = "loginhub_geoip_build_timestamp_seconds"
+const (
+	placesMetric   = "loginhub_geoip_build_timestamp_seconds"
+	placesReloaded = "loginhub_geoip_last_reload_successful"
+)
 
 // writePlaces writes a GeoIP database.
 func writePlaces(t testing.TB, path string, built time.Time, places map[string]mmdbtype.Map) {
@@ -36,7 +39,7 @@ func TestGeo_Reload(t *testing.T) {
 	n := startMetered(t, "GEOIP_FILE="+path, "CLIENTS="+clients, "TRUSTED_PROXIES=127.0.0.1/32")
 	ctx, phone := loginContext(t), hubtest.NewPhone("ann")
 	phone.Headers = []string{"X-Forwarded-For", "198.51.100.9", "Accept-Language", "zh-CN"}
-	wants := func(place string, built time.Time) {
+	wants := func(place string, built time.Time, reloaded float64) {
 		t.Helper()
 		p, err := hubtest.CreateTicket(ctx, n.URL, nil, "X-Forwarded-For", "203.0.113.7")
 		if err != nil {
@@ -46,17 +49,17 @@ func TestGeo_Reload(t *testing.T) {
 		if err != nil || !strings.Contains(string(a.Body), fmt.Sprintf(`"place":%q`, place)) || !strings.Contains(string(a.Body), `"far_away":true`) {
 			t.Errorf("%v %s, want %s", err, a.Body, place)
 		}
-		if got := scrape(t, n)[placesMetric]; got != float64(built.Unix()) {
-			t.Errorf("built %v, want %d", got, built.Unix())
+		if got := scrape(t, n); got[placesMetric] != float64(built.Unix()) || got[placesReloaded] != reloaded {
+			t.Errorf("built %v, want %d; reloaded %v, want %v", got[placesMetric], built.Unix(), got[placesReloaded], reloaded)
 		}
 	}
-	wants("中国 上海", first)
+	wants("中国 上海", first, 1)
 	places := geoiptest.Places()
 	places["203.0.113.0/25"] = geoiptest.City("FR", [2]string{"France", "法国"}, [2]string{"Lyon", "里昂"}, 45.75, 4.85, 20)
 	second := first.Add(time.Minute)
 	writePlaces(t, path, second, places)
 	waitLog(t, n, 1, "the GeoIP database was read again")
-	wants("法国 里昂", second)
+	wants("法国 里昂", second, 1)
 	if err := os.Truncate(path, 200); err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +68,9 @@ func TestGeo_Reload(t *testing.T) {
 	sendSIGHUP(t, n)
 	waitLog(t, n, 2, "the GeoIP database cannot be read again")
 	waitLog(t, n, 1, reloadDone)
-	wants("法国 里昂", second)
+	wants("法国 里昂", second, 0)
 	writePlaces(t, path, first, geoiptest.Places())
 	sendSIGHUP(t, n)
 	waitLog(t, n, 2, "the GeoIP database was read again")
-	wants("中国 上海", first)
+	wants("中国 上海", first, 1)
 }

@@ -25,7 +25,7 @@ func placesWarnings(places *geoip.DB, now time.Time) []string {
 	if places == nil || now.Sub(places.Built()) < oldPlaces {
 		return nil
 	}
-	return []string{fmt.Sprintf("LOGINHUB_GEOIP_FILE: the database was made on %s, and addresses have moved since; download a new one, and do so every month (deploy/README.md)",
+	return []string{fmt.Sprintf("LOGINHUB_GEOIP_FILE: the database was made on %s, and addresses have moved since; download a new one, and do so every week (deploy/README.md)",
 		places.Built().UTC().Format(time.DateOnly))}
 }
 

@@ -123,10 +123,14 @@ func (m *Metrics) WatchCertificate(label string, expiry func() time.Time) {
 		func() float64 { return float64(expiry().Unix()) }))
 }
 
-// WatchPlaces adds the age of the GeoIP database in use, which is read at each scrape.
-func (m *Metrics) WatchPlaces(built func() time.Time) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_geoip_build_timestamp_seconds",
-		Help: "When the GeoIP database in use was made (Unix time)."}, func() float64 { return float64(built().Unix()) }))
+// WatchPlaces adds the age of the GeoIP database in use, and whether its file was refused. Both are
+// read at each scrape.
+func (m *Metrics) WatchPlaces(built func() time.Time, refused func() bool) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_geoip_build_timestamp_seconds",
+			Help: "When the GeoIP database in use was made (Unix time)."}, func() float64 { return float64(built().Unix()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "loginhub_geoip_last_reload_successful",
+			Help: "0 if the file of the GeoIP database cannot be read; the node uses the former one."}, func() float64 { return number(!refused()) }))
 }
 
 // WatchConns adds the metrics of the public listener's connections. It returns the
