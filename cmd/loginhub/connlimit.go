@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"container/list"
 	"errors"
 	"log/slog"
@@ -111,22 +110,18 @@ func (l *connLimiter) admit(conn net.Conn) net.Conn {
 	l.mu.Lock()
 	source := l.source(addr)
 	limit, idle := l.exceededLimit(addr, source)
-	var oldest *limitedConn
+	closed := limit != "" && closeOldest(idle)
 	if limit != "" {
-		oldest = releaseOldest(idle)
-		l.report(limit, source.from, oldest != nil)
+		l.report(limit, source.from, closed)
 	}
 	var admitted *limitedConn
-	if limit == "" || oldest != nil {
+	if limit == "" || closed {
 		admitted = &limitedConn{Conn: conn, limiter: l, source: source}
 		l.sources[source.from] = source
 		source.open++
 		l.open++
 	}
 	l.mu.Unlock()
-	if oldest != nil {
-		oldest.Conn.Close()
-	}
 	if admitted == nil {
 		conn.Close()
 		return nil
@@ -165,50 +160,46 @@ func (l *connLimiter) isTrusted(addr netip.Addr) bool {
 // the connection and returns false if the limit of that address refuses it.
 func (l *connLimiter) reassign(c *limitedConn, addr netip.Addr) bool {
 	l.mu.Lock()
-	var over *limitedConn // to be closed
-	if source := l.source(addr); !c.released && source != c.source {
-		if l.isFull(addr, source) {
-			over = cmp.Or(releaseOldest(&source.idle), c)
-			l.report(connLimitAddress, source.from, over != c)
-		}
-		if over == c {
+	defer l.mu.Unlock()
+	source := l.source(addr)
+	if c.released || source == c.source {
+		return !c.released
+	}
+	if l.isFull(addr, source) {
+		closed := closeOldest(&source.idle)
+		l.report(connLimitAddress, source.from, closed)
+		if !closed {
 			c.release()
-		} else {
-			c.move(source)
+			c.Conn.Close()
+			return false
 		}
 	}
-	released := c.released
-	l.mu.Unlock()
-	if over != nil {
-		over.Conn.Close()
-	}
-	return !released
+	c.move(source)
+	return true
 }
 
 // closeOldest closes the oldest idle connection, because the process has no file
 // descriptor left. It returns false if there is none.
 func (l *connLimiter) closeOldest() bool {
 	l.mu.Lock()
-	oldest := releaseOldest(&l.idle)
-	l.report(connLimitFiles, netip.Prefix{}, oldest != nil)
-	l.mu.Unlock()
-	if oldest == nil {
-		return false
-	}
-	oldest.Conn.Close()
-	return true
+	defer l.mu.Unlock()
+	closed := closeOldest(&l.idle)
+	l.report(connLimitFiles, netip.Prefix{}, closed)
+	return closed
 }
 
-// releaseOldest releases the first connection of the list. It returns nil if the list
-// is empty. Called with mu held.
-func releaseOldest(idle *list.List) *limitedConn {
+// closeOldest closes the first connection of the list. It returns false if the list is
+// empty. Called with mu held, so that no request begins on the connection meanwhile: it
+// could become a waiting socket, whose descriptor only its reader may close.
+func closeOldest(idle *list.List) bool {
 	first := idle.Front()
 	if first == nil {
-		return nil
+		return false
 	}
 	c := first.Value.(*limitedConn)
 	c.release()
-	return c
+	c.Conn.Close()
+	return true
 }
 
 // report counts one hit on a limit. It logs the first one, then at most one line per

@@ -100,6 +100,33 @@ func TestConnLimit_ClosesTheOldestIdle(t *testing.T) {
 	l.waitCounts(t, 4, 4)
 }
 
+// TestConnLimit_ClosesWithLock: a request that begins while its connection is closed could
+// become a socket whose descriptor is used again.
+func TestConnLimit_ClosesWithLock(t *testing.T) {
+	l := &connLimiter{perAddress: 1, sources: map[netip.Prefix]*connSource{}, log: slog.New(slog.DiscardHandler)}
+	closed := 0
+	for range 2 {
+		conn, _ := net.Pipe()
+		l.connState(l.admit(closing{conn, func() {
+			if closed++; l.mu.TryLock() {
+				l.mu.Unlock()
+				t.Error("closed without the lock")
+			}
+		}}), http.StateIdle)
+	}
+	if closed != 1 {
+		t.Errorf("%d are closed", closed)
+	}
+}
+
+// closing is a connection that calls a function when it is closed.
+type closing struct {
+	net.Conn
+	onClose func()
+}
+
+func (c closing) Close() error { c.onClose(); return c.Conn.Close() }
+
 func TestConnLimit_AllBusy(t *testing.T) {
 	var mu sync.Mutex
 	hits := map[string]int{}
