@@ -15,7 +15,7 @@ export const messages = {
       nodes: ['Node', 'State', 'Waiting pages', 'Logins/min', 'Version', 'Running for'],
       sites: ['Site', 'Id', 'QR login', ''], refused: ['Time', 'Call', 'Answer', 'Site', 'Address', 'Times', 'Request id'], config: ['Setting', 'Value', 'From'],
     },
-    self: '(this node)', on: 'on', off: 'off', unreadable: 'unreadable: switch it again', none: 'none',
+    self: ' (this node)', on: 'on', off: 'off', unreadable: 'unreadable: switch it again', none: 'none',
     switchOff: 'Switch off', switchOn: 'Switch on', of: '{action}: {site}', allOff: 'Switch all sites off', typeAll: 'Type all to confirm:',
     askOff: 'Switch the QR login of {site} off?', askOn: 'Switch the QR login of {site} on?', askAll: 'Switch the QR login of all {n} sites off?',
     effectOff: 'On all nodes, within seconds: waiting pages show that QR login is switched off, and phones can no longer confirm. Logins that are confirmed already still reach their page. People who are logged in stay logged in.',

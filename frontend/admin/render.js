@@ -44,7 +44,7 @@ export function render(status, { t, language, history, change }) {
 
   const now = new Date(status.time) / 1000
   table('nodes', t.heads.nodes, status.nodes.map((node) => [
-    node.id.slice(0, 8) + (node.self ? ` ${t.self}` : ''), stateOf(node, t), `${number(node.sockets + node.polls)} / ${number(node.max)}`,
+    node.id.slice(0, 8) + (node.self ? t.self : ''), stateOf(node, t), `${number(node.sockets + node.polls)} / ${number(node.max)}`,
     number(node.logins), node.version, runningFor(t, Math.max(0, now - node.started)),
   ]))
   renderSites(status, t, change)
