@@ -16,6 +16,7 @@ type (
 		Tags []struct{ Name, Description string }
 		// Nodes keep the order of their keys.
 		Paths      yaml.Node
+		Webhooks   yaml.Node
 		Components struct {
 			Parameters map[string]openAPIParameter
 			Responses  map[string]openAPIResponse
@@ -100,7 +101,7 @@ func docsPage(root *yaml.Node) (frontend.Docs, error) {
 		at[tag.Name] = i
 		d.Sections = append(d.Sections, frontend.DocsSection{Name: tag.Name, Anchor: anchor(tag.Name), Text: parseMarkdown(tag.Description)})
 	}
-	err := eachPair(&doc.Paths, func(path string, item *yaml.Node) error {
+	add := func(path string, item *yaml.Node) error {
 		var shared []openAPIParameter
 		return eachPair(item, func(method string, n *yaml.Node) error {
 			if method == "parameters" {
@@ -113,11 +114,13 @@ func docsPage(root *yaml.Node) (frontend.Docs, error) {
 			}
 			return err
 		})
-	})
-	if err != nil {
-		return d, fmt.Errorf("openapi.yaml: %w", err)
 	}
-	err = eachPair(&doc.Components.Schemas, func(name string, n *yaml.Node) error {
+	for _, all := range []*yaml.Node{&doc.Paths, &doc.Webhooks} {
+		if err := eachPair(all, add); err != nil {
+			return d, fmt.Errorf("openapi.yaml: %w", err)
+		}
+	}
+	err := eachPair(&doc.Components.Schemas, func(name string, n *yaml.Node) error {
 		var s openAPISchema
 		if err := n.Decode(&s); err != nil {
 			return err

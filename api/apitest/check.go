@@ -116,6 +116,22 @@ func (s *Spec) CheckView(text []byte) error {
 	return validateBody(map[string]*jsonschema.Schema{"application/json": s.view}, "application/json", text)
 }
 
+// CheckEvent checks a call of a site's webhook against the contract.
+func (s *Spec) CheckEvent(header http.Header, body []byte) error {
+	var event struct{ Type string }
+	if err := json.Unmarshal(body, &event); err != nil {
+		return fmt.Errorf("webhook: %w", err)
+	}
+	sent := s.webhooks[event.Type]
+	if sent == nil {
+		return fmt.Errorf("undocumented webhook: %.200s", body)
+	}
+	if err := sent.checkHeaders(header); err != nil {
+		return fmt.Errorf("webhook %s: %w", event.Type, err)
+	}
+	return validateBody(sent.bodies, header.Get("Content-Type"), body)
+}
+
 // findRoute returns the route of a request, or nil; known reports whether the path is
 // documented for any method.
 func (s *Spec) findRoute(method, path string) (route *Route, known bool) {

@@ -136,7 +136,7 @@ func TestOpenAPI_DocsPage(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"token_expires_in", "小明", "login.same_ip", "at most 128 characters", "0 to 55, default 25", "form_post.action", "pending | scanned"} {
+	for _, text := range []string{"token_expires_in", "小明", "login.same_ip", "at most 128 characters", "0 to 55, default 25", "form_post.action", "pending | scanned", "login.suspicious", "data.confirmed_at"} {
 		if !strings.Contains(body, text) {
 			t.Errorf("%q is not shown", text)
 		}

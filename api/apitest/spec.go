@@ -24,6 +24,7 @@ type Spec struct {
 	view     *jsonschema.Schema // a message of the socket from the hub
 	ack      *jsonschema.Schema // one from the page
 	closes   map[string]any     // the socket's close codes
+	webhooks map[string]*Answer // what the hub sends, in the form of an answer
 
 	mu      sync.Mutex
 	covered map[string]bool
@@ -82,6 +83,10 @@ func Load(file string) (*Spec, error) {
 				s.Routes = append(s.Routes, r.route(path, method))
 			}
 		}
+	}
+	s.webhooks = map[string]*Answer{}
+	for name := range r.object("/webhooks") {
+		s.webhooks[name] = r.webhook("/webhooks" + pointerPart(name) + "/post")
 	}
 	if r.err != nil {
 		return nil, fmt.Errorf("load the contract %s: %w", file, r.err)
@@ -196,6 +201,18 @@ func (r *reader) answer(at string) *Answer {
 		a.headers[name] = header{required, r.schema(at + "/schema")}
 	}
 	return a
+}
+
+// webhook returns the headers and the body that the hub sends.
+func (r *reader) webhook(at string) *Answer {
+	sent := &Answer{headers: map[string]header{}, bodies: r.bodies(at + "/requestBody/content")}
+	for _, one := range asList(r.object(at)["parameters"]) {
+		ref, _ := one.(map[string]any)["$ref"].(string)
+		at := strings.TrimPrefix(ref, "#")
+		name, _ := r.object(at)["name"].(string)
+		sent.headers[name] = header{true, r.schema(at + "/schema")}
+	}
+	return sent
 }
 
 func asList(v any) []any {
