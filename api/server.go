@@ -55,7 +55,8 @@ type Config struct {
 	Places                 *geoip.DB      // shown to phones with addresses; nil: none. The caller reloads it
 	RateLimit              int            // new tickets per minute and address; other limits derive from it (ratelimit.Limits); 0: no limit
 	MaxWaitersPerAddr      int            // waiting sockets and polls of one address; 0: no limit
-	// Outbox keeps what is reported about logins; nil: nothing is. Remember is the longest
+	// Outbox keeps what is reported about logins, and logout tokens, which need it; nil:
+	// nothing is. Remember is the longest
 	// life of a ticket's record.
 	Outbox        outbox.Store
 	OutboxMetrics outbox.Metrics // required with Outbox
@@ -104,7 +105,7 @@ func New(c Config) (*Server, error) {
 		s.headers.Set("Strict-Transport-Security", hsts)
 	}
 	s.apiHeaders = http.Header{"Cache-Control": {"no-store"}}
-	s.notifier = notify.New(notify.Config{Store: c.Outbox, Remember: c.Remember, Tickets: c.Hub, Metrics: c.OutboxMetrics, Log: c.Log,
+	s.notifier = notify.New(notify.Config{Store: c.Outbox, Remember: c.Remember, Tickets: c.Hub, Metrics: oidc.OutboxMetrics{Metrics: c.OutboxMetrics, Logout: c.Metrics}, Log: c.Log,
 		Events: &notify.Events{Issuer: c.Hub.Issuer(), Place: func(a netip.Addr) (string, string) {
 			place := c.Places.Lookup(a)
 			return place.Text("en"), place.Country
@@ -115,7 +116,7 @@ func New(c Config) (*Server, error) {
 	s.refusals = refusals{s.gate, c.Refused}
 	s.login = login.New(s.gate, c.QRLevel, c.RenderLimiter, func() { c.Metrics.IncLimited(ratelimit.QRRenders) })
 	s.oidc = oidc.New(s.gate, oidc.Options{States: c.StateStore, Locales: frontend.Tags(), Page: s.authorizePage, GoOn: s.goOn, Failed: s.authorizeFailed, Device: s.devicePage,
-		LogoutPage: s.logoutPage, Metrics: c.Metrics})
+		LogoutPage: s.logoutPage, Notifier: s.notifier, Metrics: c.Metrics})
 	s.login.TicketRequest = s.oidc.TicketRequest
 	s.gate.EndSession = s.oidc.EndLogin
 	s.login.ClientRefused = func(client string) { s.metrics.IncClientRefused(cmp.Or(client, oidc.UnknownClient), "secret") }
@@ -142,14 +143,13 @@ func New(c Config) (*Server, error) {
 // Reload replaces the Reloadable for all requests that start from now on.
 func (s *Server) Reload(r gate.Reloadable) {
 	s.gate.Reload(r)
-	s.notifier.Reload(r.Clients, s.gate.NoticeQueues())
+	queues := s.gate.NoticeQueues()
+	maps.Copy(queues, s.oidc.LogoutQueues())
+	s.notifier.Reload(r.Clients, queues)
 }
 
 // Close ends what the server does outside of requests: it delivers logout tokens and events.
-func (s *Server) Close() {
-	s.notifier.Close()
-	s.oidc.Close()
-}
+func (s *Server) Close() { s.notifier.Close() }
 
 // EndUser ends the tokens of a user at a site, and sends the site a logout token. With a
 // sid it ends that login only. Errors are those of oidc.Handlers.EndUser.

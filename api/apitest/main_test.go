@@ -119,6 +119,7 @@ func start(t testing.TB, o options) *testServer {
 		o.providers = map[string]provider.Exchanger{"sandbox": sandboxProvider()}
 	}
 	a := api.Config{Hub: s.hub, Reloadable: gate.Reloadable{Signer: s.signer, Clients: o.clients, Providers: o.providers}, PublicURL: public, Version: "1.2.3", Log: log, RenderLimiter: s.rendering}
+	a.Outbox, a.OutboxMetrics, a.Remember = newOutbox(t, store), noOutboxMetrics{}, 10*time.Minute
 	if o.api != nil {
 		o.api(&a)
 	}

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"sync"
+	"testing"
 	"time"
+
+	"loginhub/hub/redisstore"
 )
 
 // memStateStore is a state store in memory; edit changes what it returns.
@@ -86,3 +89,18 @@ func (d *memStateStore) Take(_ context.Context, name string) ([]byte, error) {
 	delete(d.held, name)
 	return d.edited(value)
 }
+
+// newOutbox returns an outbox in the store. A server with clients whose messages it keeps must
+// be closed.
+func newOutbox(t testing.TB, store *redisstore.Store) redisstore.Outbox {
+	ring, err := redisstore.NewSecretKeyring([]redisstore.SecretKey{{ID: "k", Key: make([]byte, 32), AES: make([]byte, 32)}})
+	must(t, err)
+	return redisstore.NewOutbox(store.SecretStore(ring))
+}
+
+// noOutboxMetrics counts nothing.
+type noOutboxMetrics struct{}
+
+func (noOutboxMetrics) IncMessages(string, string, int)     {}
+func (noOutboxMetrics) SetQueue(string, int, time.Duration) {}
+func (noOutboxMetrics) ForgetQueue(string)                  {}

@@ -186,6 +186,16 @@ func (n *Notifier) Disputed(ctx context.Context, c Call, t ticket.Ticket) error 
 	return n.outbox.Put(ctx, q.Queue, q.Message)
 }
 
+// Put puts a message that is true now, and that Body reads. Of the same id one is put.
+// Without an error it survives the death of this node.
+func (n *Notifier) Put(ctx context.Context, queue, id string, body any) error {
+	m, err := NewMessage(id, ticket.Ticket{}, body)
+	if err != nil {
+		return err
+	}
+	return n.outbox.Put(ctx, queue, m)
+}
+
 // change is the change that a message reports: the version of the ticket that it makes.
 type change struct {
 	Ticket      ticket.ID         `json:"ticket"`

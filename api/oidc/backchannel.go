@@ -2,6 +2,8 @@ package oidc
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,13 +11,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"loginhub/api/notify"
 	"loginhub/api/token"
 	"loginhub/hub/client"
+	"loginhub/hub/outbox"
 	"loginhub/hub/provider"
 )
 
@@ -25,147 +28,114 @@ const logoutTokenType = "logout+jwt"
 
 // Limits of the delivery of logout tokens.
 const (
-	logoutTokenLife   = 2 * time.Minute
-	logoutTimeout     = 5 * time.Second // of one request
-	maxLogoutAnswer   = 64 << 10        // bytes read of an answer
-	maxLogouts        = 1000            // undelivered, on this node
-	maxLogoutsPerSite = 100
+	logoutTokenLife = 2 * time.Minute
+	logoutTimeout   = 5 * time.Second // of one request
+	maxLogoutAnswer = 64 << 10        // bytes read of an answer
 )
 
 // logoutPauses are the pauses between the attempts to deliver a logout token.
-var logoutPauses = [...]time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
+var logoutPauses = []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
+
+// logoutQueue begins the names of the outbox's queues of logout tokens, one of each site.
+const logoutQueue = "logout:"
 
 // Results of a delivery, for the metrics.
 const (
 	LogoutSent    = "sent"
 	LogoutRefused = "refused" // by the site: another attempt would not help
-	LogoutFailed  = "failed"  // after all attempts, or the node has ended
+	LogoutFailed  = "failed"  // after all attempts
 	LogoutDropped = "dropped" // too many are undelivered
 )
+
+// logoutResults are the results by those of the outbox.
+var logoutResults = map[string]string{outbox.ResultDelivered: LogoutSent, outbox.ResultRefused: LogoutRefused, outbox.ResultDropped: LogoutFailed, outbox.ResultFull: LogoutDropped}
 
 // LogoutResults returns all results.
 func LogoutResults() []string {
 	return []string{LogoutSent, LogoutRefused, LogoutFailed, LogoutDropped}
 }
 
-// logoutJob is a logout token to deliver. sid is "" for all logins of the user.
-type logoutJob struct {
-	site     *client.Client
-	sub, sid string
+// OutboxMetrics is the outbox's Metrics. It counts the results of logout tokens too.
+type OutboxMetrics struct {
+	outbox.Metrics
+	Logout Metrics
 }
 
-// logoutSender delivers logout tokens (OpenID Connect Back-Channel Logout 1.0, section
-// 2.5), each in its own goroutine, as long as the node runs. Addresses are from the
-// operator's settings only.
+// IncMessages implements outbox.Metrics.
+func (m OutboxMetrics) IncMessages(queue, result string, n int) {
+	m.Metrics.IncMessages(queue, result, n)
+	if end := logoutResults[result]; end != "" && strings.HasPrefix(queue, logoutQueue) {
+		for range n {
+			m.Logout.IncLogoutToken(end)
+		}
+	}
+}
+
+// logout is a logout token that waits in the outbox. Session is "" for all logins of the
+// user.
+type logout struct {
+	Subject string `json:"sub"`
+	Session string `json:"sid,omitempty"`
+}
+
+// sendLogout puts a logout token into the outbox, if the site takes them: without an error
+// it survives the death of this node. id is the message's.
+func sendLogout(ctx context.Context, n *notify.Notifier, site *client.Client, l logout, id string) error {
+	if site.BackchannelLogoutURI == "" {
+		return nil
+	}
+	return n.Put(ctx, logoutQueue+site.ID, id, l)
+}
+
+// LogoutQueues returns the destinations of logout tokens, by the outbox's queue.
+func (h *Handlers) LogoutQueues() map[string]outbox.Destination {
+	all := map[string]outbox.Destination{}
+	for _, site := range h.gate.Current().Clients {
+		if site.BackchannelLogoutURI != "" {
+			to := h.logouts
+			to.site = site
+			all[logoutQueue+site.ID] = to
+		}
+	}
+	return all
+}
+
+// logoutSender delivers the logout tokens of a site (OpenID Connect Back-Channel Logout 1.0,
+// section 2.5; outbox.Destination). Addresses are from the operator's settings only.
 type logoutSender struct {
+	site   *client.Client
 	issuer string
 	signer func() *token.Signer // current: a key may be revoked between two attempts
 	now    func() time.Time
 	http   *http.Client
-	done   func(result string) // counts
 	log    *slog.Logger
-	ctx    context.Context
-	cancel context.CancelFunc
-	jobs   sync.WaitGroup
-
-	mu      sync.Mutex
-	pending map[string]int // by client id
-	total   int
 }
 
-func (s *logoutSender) start() {
-	s.pending = map[string]int{}
-	s.http = &http.Client{Timeout: logoutTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+func newLogoutClient() *http.Client {
+	return &http.Client{Timeout: logoutTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// close ends all deliveries and waits for them.
-func (s *logoutSender) close() {
-	s.mu.Lock()
-	s.cancel()
-	s.mu.Unlock()
-	s.jobs.Wait()
-	s.http.CloseIdleConnections()
-}
+// Pauses implements outbox.Destination.
+func (s logoutSender) Pauses() []time.Duration { return logoutPauses }
 
-// send starts the delivery. It does not block.
-func (s *logoutSender) send(j logoutJob) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.total >= maxLogouts || s.pending[j.site.ID] >= maxLogoutsPerSite || s.ctx.Err() != nil {
-		s.log.Error("logout token dropped: too many are undelivered, or the node ends", "client", j.site.ID, "sid", j.sid)
-		s.done(LogoutDropped)
-		return
+// Deliver implements outbox.Destination: it sends the token once, with a jti of its own,
+// because a site that has seen an earlier attempt may refuse its jti.
+func (s logoutSender) Deliver(ctx context.Context, m outbox.Message) error {
+	var l logout
+	body, err := notify.Body(m)
+	if err == nil {
+		err = json.Unmarshal(body, &l)
 	}
-	s.total++
-	s.pending[j.site.ID]++
-	s.jobs.Go(func() {
-		s.deliver(j)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.total--
-		if s.pending[j.site.ID]--; s.pending[j.site.ID] == 0 {
-			delete(s.pending, j.site.ID)
-		}
-	})
-}
-
-// errRefused means that the site has refused the token.
-var errRefused = errors.New("the site refuses the logout token")
-
-// deliver tries until the site accepts or refuses the token, or all attempts have failed.
-func (s *logoutSender) deliver(j logoutJob) {
-	log := s.log.With("client", j.site.ID, "sid", j.sid)
-	for attempt := 0; ; attempt++ {
-		err := s.post(j)
-		switch {
-		case err == nil:
-			log.Info("logout token delivered", "attempts", attempt+1)
-			s.done(LogoutSent)
-			return
-		case errors.Is(err, errRefused):
-			log.Error("logout token refused", "error", err)
-			s.done(LogoutRefused)
-			return
-		case attempt == len(logoutPauses) || !s.sleep(logoutPauses[attempt]):
-			log.Error("logout token not delivered: the user stays logged in at the site", "attempts", attempt+1, "error", err)
-			s.done(LogoutFailed)
-			return
-		}
-		log.Warn("logout token not delivered; it is tried again", "error", err)
+	if err != nil {
+		return fmt.Errorf("%w: %w", outbox.ErrRefused, err)
 	}
-}
-
-// sleep returns false if the node ends.
-func (s *logoutSender) sleep(pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
-}
-
-// post sends the token once, with a jti of its own: a site that has seen an earlier
-// attempt may refuse its jti.
-func (s *logoutSender) post(j logoutJob) error {
-	now := s.now()
-	claims := map[string]any{"iss": s.issuer, "aud": j.site.ID, "sub": j.sub, "iat": now.Unix(), "exp": now.Add(logoutTokenLife).Unix(), "jti": uuid.NewString(),
-		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": struct{}{}}}
-	if j.sid != "" {
-		claims["sid"] = j.sid
-	}
-	signer := s.signer()
-	text, err := sign(signer, signer.Current(), j.site, logoutTokenType, claims)
+	text, err := s.token(l)
 	if err != nil {
 		return err
 	}
-	body := url.Values{"logout_token": {text}}.Encode()
-	r, err := http.NewRequestWithContext(s.ctx, http.MethodPost, j.site.BackchannelLogoutURI, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.site.BackchannelLogoutURI, strings.NewReader(url.Values{"logout_token": {text}}.Encode()))
 	if err != nil {
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return fmt.Errorf("%w: %w", outbox.ErrRefused, provider.CleanCause(err))
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	answer, err := s.http.Do(r)
@@ -176,12 +146,26 @@ func (s *logoutSender) post(j logoutJob) error {
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, maxLogoutAnswer)) // so that the connection can be used again
 	switch code := answer.StatusCode; {
 	case code == http.StatusOK || code == http.StatusNoContent:
+		s.log.InfoContext(ctx, "logout token delivered", "client", s.site.ID, "sid", l.Session)
 		return nil
 	case code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout:
 		return fmt.Errorf("send logout token: status %d", code)
 	default:
-		return fmt.Errorf("%w: status %d", errRefused, code)
+		s.log.ErrorContext(ctx, "logout token refused: the user stays logged in at the site", "client", s.site.ID, "sid", l.Session, "status", code)
+		return fmt.Errorf("%w: %w: status %d", outbox.ErrLogged, outbox.ErrRefused, code)
 	}
+}
+
+// token returns a signed logout token.
+func (s logoutSender) token(l logout) (string, error) {
+	now := s.now()
+	claims := map[string]any{"iss": s.issuer, "aud": s.site.ID, "sub": l.Subject, "iat": now.Unix(), "exp": now.Add(logoutTokenLife).Unix(), "jti": uuid.NewString(),
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": struct{}{}}}
+	if l.Session != "" {
+		claims["sid"] = l.Session
+	}
+	signer := s.signer()
+	return sign(signer, signer.Current(), s.site, logoutTokenType, claims)
 }
 
 // Errors of EndUser.
@@ -207,10 +191,10 @@ func (h *Handlers) EndUser(ctx context.Context, id, sub, sid string) error {
 	} else {
 		err = h.endSession(ctx, site, sid)
 	}
-	if err == nil && site.BackchannelLogoutURI != "" {
-		h.logouts.send(logoutJob{site, sub, sid})
+	if err != nil {
+		return err
 	}
-	return err
+	return sendLogout(ctx, h.options.Notifier, site, logout{sub, sid}, rand.Text()) // another one, if the operator calls again
 }
 
 // EndLogin ends a login that its user disputes. Without a sid, the login's token went to the

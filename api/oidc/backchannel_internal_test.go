@@ -1,115 +1,82 @@
 package oidc
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"loginhub/api/notify"
 	"loginhub/api/token"
 	"loginhub/hub/client"
 	"loginhub/hub/keys"
+	"loginhub/hub/outbox"
+	"loginhub/hub/ticket"
 )
 
-// siteAnswers answers each request with the next status, the last one for ever.
-type siteAnswers struct {
-	statuses []int
-	mu       sync.Mutex
-	asked    int
-}
+// siteAnswers answers with a status; 0 breaks the connection off.
+type siteAnswers int
 
-func (s *siteAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	status := s.statuses[min(s.asked, len(s.statuses)-1)]
-	s.asked++
-	if status == 0 {
+func (s siteAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	return &http.Response{StatusCode: status, Header: http.Header{"Location": {"http://169.254.169.254/"}}, Body: io.NopCloser(strings.NewReader("x")), Request: r}, nil
+	return &http.Response{StatusCode: int(s), Header: http.Header{"Location": {"http://169.254.169.254/"}}, Body: io.NopCloser(strings.NewReader("x")), Request: r}, nil
 }
 
-// TestBackchannel_Attempts: what is tried again, how often, and what is not.
-func TestBackchannel_Attempts(t *testing.T) {
-	for name, c := range map[string]struct {
-		statuses []int
-		asked    int
-		result   string
-		stop     bool // the node ends after a minute
-	}{
-		"delivered":     {[]int{200}, 1, LogoutSent, false},
-		"later":         {[]int{503, 0, 429, 204}, 4, LogoutSent, false},
-		"refused":       {[]int{400}, 1, LogoutRefused, false},
-		"a redirect":    {[]int{302}, 1, LogoutRefused, false}, // not followed
-		"never":         {[]int{500}, 6, LogoutFailed, false},
-		"the node ends": {[]int{500}, 4, LogoutFailed, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, site, results := newTestSender(t, c.statuses...)
-				s.send(logoutJob{&client.Client{ID: "app", IDTokenAlg: client.AlgEdDSA, BackchannelLogoutURI: "https://app.example/logout"}, "alice", "s1"})
-				if c.stop {
-					<-time.After(time.Minute)
-					s.close()
-				}
-				s.jobs.Wait()
-				if site.asked != c.asked || !slices.Equal(*results, []string{c.result}) {
-					t.Errorf("%d requests, %v", site.asked, *results)
-				}
-			})
-		})
-	}
-}
-
-// TestBackchannel_Cause: an error does not quote the address, whose path may be a secret.
-func TestBackchannel_Cause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, _, _ := newTestSender(t, 0)
-		err := s.post(logoutJob{&client.Client{ID: "app", IDTokenAlg: client.AlgEdDSA, BackchannelLogoutURI: "https://app.example/s3cret"}, "alice", "s1"})
-		if err == nil || err.Error() != "send logout token: unexpected EOF" {
-			t.Errorf("%v", err)
-		}
-	})
-}
-
-// TestBackchannel_Bounded: a site that does not answer leaves room for others.
-func TestBackchannel_Bounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, _, results := newTestSender(t, 500)
-		for range maxLogoutsPerSite + 1 {
-			s.send(logoutJob{site: &client.Client{ID: "dead", IDTokenAlg: client.AlgEdDSA}})
-		}
-		if !slices.Equal(*results, []string{LogoutDropped}) {
-			t.Errorf("results %v", *results)
-		}
-		s.send(logoutJob{site: &client.Client{ID: "other", IDTokenAlg: client.AlgEdDSA}})
-		if s.total != maxLogoutsPerSite+1 {
-			t.Errorf("%d are undelivered", s.total)
-		}
-		s.close()
-	})
-}
-
-func newTestSender(t *testing.T, statuses ...int) (*logoutSender, *siteAnswers, *[]string) {
-	t.Helper()
+// TestBackchannel_Answers: what each answer of a site means: delivered, refused (a redirect
+// is not followed), or another attempt. No error quotes the address, whose path may be a
+// secret.
+func TestBackchannel_Answers(t *testing.T) {
+	t.Parallel()
 	signer, err := token.NewSigner([]keys.MasterKey{keys.NewMasterKey()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, results := &siteAnswers{statuses: statuses}, &[]string{}
-	s := &logoutSender{issuer: "https://hub.example", signer: func() *token.Signer { return signer }, now: time.Now, log: slog.New(slog.DiscardHandler)}
-	var mu sync.Mutex
-	s.done = func(result string) {
-		mu.Lock()
-		defer mu.Unlock()
-		*results = append(*results, result)
+	m, err := notify.NewMessage("id", ticket.Ticket{}, logout{"alice", "s1"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.start()
-	s.http.Transport = site
-	return s, site, results
+	for status, want := range map[int]string{200: "", 204: "", 400: "refused", 302: "refused", 408: "again", 429: "again", 500: "again", 503: "again", 0: "again"} {
+		s := logoutSender{issuer: "https://hub.example", signer: func() *token.Signer { return signer }, now: time.Now, http: newLogoutClient(), log: slog.New(slog.DiscardHandler),
+			site: &client.Client{ID: "app", IDTokenAlg: client.AlgEdDSA, BackchannelLogoutURI: "https://app.example/s3cret"}}
+		s.http.Transport = siteAnswers(status)
+		err := s.Deliver(t.Context(), m)
+		got := map[bool]string{true: "again"}[err != nil]
+		if errors.Is(err, outbox.ErrRefused) {
+			got = "refused"
+		}
+		if got != want || err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%d: %v, want %q", status, err, want)
+		}
+	}
+}
+
+type oauthMetrics = Metrics
+
+// logoutCounts records the results of logout tokens.
+type logoutCounts struct {
+	oauthMetrics
+	outbox.Metrics
+	ends string
+}
+
+func (c *logoutCounts) IncLogoutToken(result string)    { c.ends += result + " " }
+func (c *logoutCounts) IncMessages(string, string, int) {}
+
+// TestBackchannel_Results: the results of queues of logout tokens are counted, of no other.
+func TestBackchannel_Results(t *testing.T) {
+	t.Parallel()
+	var c logoutCounts
+	for _, queue := range []string{"client:app", logoutQueue + "app"} {
+		for _, result := range outbox.Results() {
+			OutboxMetrics{&c, &c}.IncMessages(queue, result, 1)
+		}
+	}
+	if c.ends != "sent refused failed dropped " {
+		t.Errorf("counted %q", c.ends)
+	}
 }

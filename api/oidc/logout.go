@@ -129,15 +129,16 @@ func (h *tokenEndpoints) endLogin(ctx context.Context, site *client.Client, hint
 	if err := h.endSession(ctx, site, hint.Session); err != nil {
 		return err
 	}
-	if site.BackchannelLogoutURI == "" {
-		return nil
-	}
-	first, err := h.states.SetNX(ctx, "logout-sent:"+hint.Session, sessionLife(site))
-	if err != nil || !first {
+	name := "logout-sent:" + hint.Session
+	if sent, err := h.states.Load(ctx, name); err != nil || sent != nil || site.BackchannelLogoutURI == "" {
 		return err
 	}
-	h.logouts.send(logoutJob{site, hint.Subject, hint.Session})
-	return nil
+	// The outbox takes a message of an id once, so that of concurrent logouts one counts. It
+	// is put before it is marked: a node that dies in between loses none.
+	if err := sendLogout(ctx, h.options.Notifier, site, logout{hint.Subject, hint.Session}, hint.Session); err != nil {
+		return err
+	}
+	return h.states.Save(ctx, name, []byte("1"), sessionLife(site))
 }
 
 // withState adds the state to an address that the client's settings list.

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"loginhub/api/gate"
+	"loginhub/api/notify"
 	"loginhub/api/token"
 	"loginhub/hub/provider/app/assertion"
 	"loginhub/hub/ticket"
@@ -55,6 +56,7 @@ type Options struct {
 	Device func(c echo.Context, status int, code string) error
 	// LogoutPage answers with the page of a logout.
 	LogoutPage func(c echo.Context, p LogoutPage) error
+	Notifier   *notify.Notifier // keeps logout tokens; nil if no client takes them
 	Metrics    Metrics
 }
 
@@ -66,7 +68,7 @@ type Handlers struct {
 	issuerURL  string
 	assertions *assertions
 	devices    *deviceGrant
-	logouts    *logoutSender
+	logouts    logoutSender // without a site
 }
 
 // New returns the endpoints.
@@ -82,8 +84,7 @@ func New(g *gate.Gate, o Options) *Handlers {
 	if o.States != nil {
 		now = o.States.Now
 	}
-	h.logouts = &logoutSender{issuer: issuer, signer: func() *token.Signer { return g.Current().Signer }, now: now, done: func(result string) { o.Metrics.IncLogoutToken(result) }, log: g.Log}
-	h.logouts.start()
+	h.logouts = logoutSender{issuer: issuer, signer: func() *token.Signer { return g.Current().Signer }, now: now, http: newLogoutClient(), log: g.Log}
 	return h
 }
 
@@ -121,9 +122,6 @@ func (h *Handlers) Mount(e *echo.Echo, notFound error) {
 	e.GET(LogoutPath, tokens.logout, enabled)
 	e.POST(LogoutPath, tokens.logout, enabled)
 }
-
-// Close ends the delivery of logout tokens.
-func (h *Handlers) Close() { h.logouts.close() }
 
 // crossOrigin lets pages of every origin read the answer. These endpoints use no cookie:
 // who calls them has the code, the token or the client's secret.

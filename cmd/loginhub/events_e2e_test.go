@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -314,6 +315,43 @@ func TestEvents_NodeKilled(t *testing.T) {
 	}
 	if disk := redis.Disk(t, ctx); strings.Contains(disk, "sandbox:alice") || strings.Contains(disk, eventSecret[6:]) {
 		t.Error("Redis has personal data or the secret in clear")
+	}
+}
+
+// TestEvents_LogoutTokenSurvives: a node that has answered a dispute dies before the site takes
+// the logout token. Another node delivers it.
+func TestEvents_LogoutTokenSurvives(t *testing.T) {
+	t.Parallel()
+	s, redis := startSite(t, nil), hubtest.StartRedis(t)
+	var up atomic.Bool
+	tokens := make(chan string, 9)
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !up.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		tokens <- r.FormValue("logout_token")
+	}))
+	t.Cleanup(site.Close)
+	clients := s.clientsFile(map[string]string{"app": `, redirect_uris: ["https://app.example/cb"], id_token_alg: EdDSA, backchannel_logout_uri: "` + site.URL + `"`}, "app")
+	ctx, phone := hubtest.Context(t, 60*time.Second), hubtest.NewPhone("alice")
+	one := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, clients)
+	p := newTicket(t, ctx, one.URL, "app")
+	mustCall(t, ctx, phone, one.URL, p.ID, "confirm", "dispute")
+	<-tokens // refused
+	one.Kill()
+	up.Store(true)
+	for len(tokens) > 0 {
+		<-tokens
+	}
+	hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, clients)
+	select {
+	case text := <-tokens:
+		claims, err := base64.RawURLEncoding.DecodeString(strings.Split(text+"..", ".")[1])
+		if err != nil || !strings.Contains(string(claims), `"sub":"sandbox:alice"`) || !strings.Contains(string(claims), `"aud":"app"`) {
+			t.Errorf("logout token %s %v", claims, err)
+		}
+	case <-ctx.Done():
+		t.Error("no logout token")
 	}
 }
 

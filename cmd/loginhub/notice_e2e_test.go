@@ -63,6 +63,7 @@ func TestNotice_SentOnce(t *testing.T) {
 	w.Fail(wechattest.Fault{}, wechattest.Fault{}, wechattest.Fault{Errcode: -1}) // jscode2session, stable_token, the message
 	before := time.Now()
 	confirm(p, true)
+	hubtest.Eventually(t, 30*time.Second, "the busy WeChat", func() bool { return w.CallsTo(messagePath) > 0 }) // the faults are used up
 	confirm(p, true)
 	hubtest.Eventually(t, 30*time.Second, "the message", func() bool { return len(w.Messages()) > 0 })
 	m := w.Messages()[0]

@@ -27,7 +27,7 @@ var allowedImports = map[string][]string{
 	"api/geoip/geoiptest":        {},
 	"api/login":                  {"api/gate", "api/geoip", "api/qr", "api/ratelimit", "api/request", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/notify":                 {"hub/client", "hub/outbox", "hub/provider", "hub/ticket"},
-	"api/oidc":                   {"api/gate", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/provider", "hub/provider/app/assertion", "hub/ticket"},
+	"api/oidc":                   {"api/gate", "api/notify", "api/ratelimit", "api/request", "api/token", "hub", "hub/client", "hub/outbox", "hub/provider", "hub/provider/app/assertion", "hub/ticket"},
 	"api/consent":                {"api/gate", "api/login", "api/oidc", "api/request", "api/visit", "frontend", "hub", "hub/client", "hub/provider", "hub/ticket"},
 	"api/visit":                  {"api/gate", "api/request", "hub/provider", "hub/ticket"},
 	"api/weblogin":               {"api/gate", "api/ratelimit", "api/request", "api/visit", "hub", "hub/client", "hub/provider", "hub/ticket"},
