@@ -12,10 +12,15 @@ import (
 	"loginhub/hub/redisstore"
 )
 
-// expectNewAudit checks the audit lines written after the first *seen lines.
+// expectNewAudit checks the audit lines written after the first *seen lines. It waits for
+// them, because a line may be written after the answer.
 func expectNewAudit(t *testing.T, s *testServer, seen *int, want ...map[string]string) {
 	t.Helper()
-	got := auditLines(s)[*seen:]
+	var got []map[string]string
+	hubtest.Eventually(t, stepTimeout, "audit lines", func() bool {
+		got = auditLines(s)[*seen:]
+		return len(got) >= len(want)
+	})
 	*seen += len(got)
 	if len(got) != len(want) {
 		t.Fatalf("%d lines, want %d: %v", len(got), len(want), got)
@@ -39,48 +44,43 @@ func refusedLine(action, outcome, client string, p *browser) map[string]string {
 }
 
 func TestAudit_CreateRefused(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{
-		hub: func(c *hub.Config) {
-			c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"demo"}
-		},
-		api: func(c *api.Config) {
-			trustLocalProxy(c)
-			c.RateLimit = 1
-		}})
-	hubtest.Eventually(t, stepTimeout, "the switches are read", func() bool { return s.hub.CheckEnabled("demo") == nil })
-	seen, here := 0, []string{forwarded, "203.0.113.7"}
-	s.ask(t, "POST", ticketsPath, nil, append(here, "Origin", "https://evil.example")...).problem(t, 403, "origin_not_allowed")
-	expectNewAudit(t, s, &seen, refusedLine("make", "origin_not_allowed", "demo", nil))
-	untilRefused(t, func() *answer { return s.ask(t, "POST", ticketsPath, nil, here...) })
-	lines := auditLines(s)[seen:]
-	seen += len(lines)
-	for i, l := range lines { // one or more tickets are created before the refusal
-		if last := i == len(lines)-1; last != (l["outcome"] == "rate_limited") || !last && l["event"] != "made" {
-			t.Errorf("line %d: %v", i, l)
-		}
+	o := behindProxy(withRateLimit(1))
+	o.hub = func(c *hub.Config) {
+		c.KillSwitches, c.Reloadable.Clients = c.Store.(*limitedStore).Store.(*redisstore.Store), []string{"demo"}
 	}
-	for name, value := range refusedLine("make", "rate_limited", "demo", nil) {
-		if got := lines[len(lines)-1][name]; got != value {
-			t.Errorf("%s is %q, want %q", name, got, value)
+	runSynctest(t, o, func(t *testing.T, s *testServer) {
+		hubtest.Eventually(t, stepTimeout, "the switches are read", func() bool { return s.hub.CheckEnabled("demo") == nil })
+		seen, here := 0, []string{forwarded, "203.0.113.7"}
+		s.ask(t, "POST", ticketsPath, nil, append(here, "Origin", "https://evil.example")...).problem(t, 403, "origin_not_allowed")
+		expectNewAudit(t, s, &seen, refusedLine("make", "origin_not_allowed", "demo", nil))
+		untilRefused(t, func() *answer { return s.ask(t, "POST", ticketsPath, nil, here...) })
+		lines := auditLines(s)[seen:]
+		seen += len(lines)
+		if len(lines) != 2 || lines[0]["event"] != "made" {
+			t.Errorf("lines %v", lines)
 		}
-	}
-	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", false, operator))
-	expectNewAudit(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "false", "operator": "192.0.2.77", "outcome": "ok"})
-	s.ask(t, "POST", ticketsPath, nil, here...).problem(t, 403, "login_disabled")
-	expectNewAudit(t, s, &seen, refusedLine("make", "login_disabled", "demo", nil))
-	must(t, s.hub.SetEnabled(s.stepContext(t), "demo", true, operator))
-	expectNewAudit(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
-	// A flood from one address writes few lines and does not suppress those of another.
-	untilRefused(t, func() *answer {
-		return s.ask(t, "POST", ticketsPath, nil, append(here, "Origin", "https://evil.example")...)
+		for name, value := range refusedLine("make", "rate_limited", "demo", nil) {
+			if got := lines[len(lines)-1][name]; got != value {
+				t.Errorf("%s is %q, want %q", name, got, value)
+			}
+		}
+		must(t, s.hub.SetEnabled(s.stepContext(t), "demo", false, operator))
+		expectNewAudit(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "false", "operator": "192.0.2.77", "outcome": "ok"})
+		s.ask(t, "POST", ticketsPath, nil, here...).problem(t, 403, "login_disabled")
+		expectNewAudit(t, s, &seen, refusedLine("make", "login_disabled", "demo", nil))
+		must(t, s.hub.SetEnabled(s.stepContext(t), "demo", true, operator))
+		expectNewAudit(t, s, &seen, map[string]string{"event": "switched", "client": "demo", "enabled": "true", "operator": "192.0.2.77", "outcome": "ok"})
+		// A flood from one address writes few lines and does not suppress those of another.
+		untilRefused(t, func() *answer {
+			return s.ask(t, "POST", ticketsPath, nil, append(here, "Origin", "https://evil.example")...)
+		})
+		if lines := len(auditLines(s)) - seen; lines < 30 || lines > 90 {
+			t.Errorf("%d lines for a flood", lines)
+		}
+		seen = len(auditLines(s))
+		s.ask(t, "POST", ticketsPath, nil, forwarded, "198.51.100.1", "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
+		expectNewAudit(t, s, &seen, map[string]string{"event": "refused", "browser": "198.51.100.1"})
 	})
-	if lines := len(auditLines(s)) - seen; lines < 30 || lines > 90 {
-		t.Errorf("%d lines for a flood", lines)
-	}
-	seen = len(auditLines(s))
-	s.ask(t, "POST", ticketsPath, nil, forwarded, "198.51.100.1", "Origin", "https://evil.example").problem(t, 403, "origin_not_allowed")
-	expectNewAudit(t, s, &seen, map[string]string{"event": "refused", "browser": "198.51.100.1"})
 }
 
 func TestAudit_WebLoginRefused(t *testing.T) {

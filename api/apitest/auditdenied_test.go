@@ -13,41 +13,41 @@ import (
 )
 
 func TestAudit_DeniedBrowsers(t *testing.T) {
-	t.Parallel()
-	s := start(t, options{api: trustLocalProxy})
-	p := s.createTicket(t, nil)
-	seen := len(auditLines(s))
-	from := []string{forwarded, "203.0.113.7"}
-	stolen, evil := append(from, "Authorization", "Bearer "+strings.Repeat("A", 43)), append(from, "Origin", "https://evil.example")
-	wrong := append(from, "Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+strings.Repeat("A", 43))
-	for _, c := range []struct {
-		action, code string
-		status       int
-		ask          func() *answer
-	}{
-		{"poll", "invalid_secret", 401, func() *answer { return s.ask(t, "GET", p.path("poll"), nil, stolen...) }},
-		{"ack", "invalid_secret", 401, func() *answer { return s.ask(t, "POST", p.path("ack"), `{"seq":3}`, stolen...) }},
-		{"cancel", "invalid_secret", 401, func() *answer { return s.ask(t, "POST", p.path("cancel"), nil, stolen...) }},
-		{"socket", "invalid_secret", 401, func() *answer { return p.tryHandshake(t, wrong...) }},
-		{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=0", evil...) }},
-		{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=9", evil...) }},
-		{"ack", "origin_not_allowed", 403, func() *answer { return p.ack(t, 3, evil...) }},
-		{"cancel", "origin_not_allowed", 403, func() *answer { return p.cancel(t, evil...) }},
-		{"socket", "origin_not_allowed", 403, func() *answer { return p.tryHandshake(t, evil...) }},
-	} {
-		c.ask().problem(t, c.status, c.code)
-		client := map[int]string{401: "", 403: "demo"}[c.status]
-		expectNewAudit(t, s, &seen, refusedLine(c.action, c.code, client, p))
-	}
-	p.ack(t, 3, from...).problem(t, 409, "not_confirmed") // a mistake of the page itself is not audited
-	expectNewAudit(t, s, &seen)
-	// A flood of wrong secrets writes few lines.
-	for range 200 {
-		s.ask(t, "GET", p.path("poll"), nil, stolen...)
-	}
-	if lines := len(auditLines(s)) - seen; lines < 30 || lines > 60 {
-		t.Errorf("%d lines for a flood", lines)
-	}
+	runSynctest(t, behindProxy(options{api: trustLocalProxy}), func(t *testing.T, s *testServer) {
+		p := s.createTicket(t, nil)
+		seen := len(auditLines(s))
+		from := []string{forwarded, "203.0.113.7"}
+		stolen, evil := append(from, "Authorization", "Bearer "+strings.Repeat("A", 43)), append(from, "Origin", "https://evil.example")
+		wrong := append(from, "Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+strings.Repeat("A", 43))
+		for _, c := range []struct {
+			action, code string
+			status       int
+			ask          func() *answer
+		}{
+			{"poll", "invalid_secret", 401, func() *answer { return s.ask(t, "GET", p.path("poll"), nil, stolen...) }},
+			{"ack", "invalid_secret", 401, func() *answer { return s.ask(t, "POST", p.path("ack"), `{"seq":3}`, stolen...) }},
+			{"cancel", "invalid_secret", 401, func() *answer { return s.ask(t, "POST", p.path("cancel"), nil, stolen...) }},
+			{"socket", "invalid_secret", 401, func() *answer { return p.tryHandshake(t, wrong...) }},
+			{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=0", evil...) }},
+			{"poll", "origin_not_allowed", 403, func() *answer { return p.poll(t, "wait=9", evil...) }},
+			{"ack", "origin_not_allowed", 403, func() *answer { return p.ack(t, 3, evil...) }},
+			{"cancel", "origin_not_allowed", 403, func() *answer { return p.cancel(t, evil...) }},
+			{"socket", "origin_not_allowed", 403, func() *answer { return p.tryHandshake(t, evil...) }},
+		} {
+			c.ask().problem(t, c.status, c.code)
+			client := map[int]string{401: "", 403: "demo"}[c.status]
+			expectNewAudit(t, s, &seen, refusedLine(c.action, c.code, client, p))
+		}
+		p.ack(t, 3, from...).problem(t, 409, "not_confirmed") // a mistake of the page itself is not audited
+		expectNewAudit(t, s, &seen)
+		// A flood of wrong secrets writes few lines.
+		for range 200 {
+			s.ask(t, "GET", p.path("poll"), nil, stolen...)
+		}
+		if lines := len(auditLines(s)) - seen; lines < 30 || lines > 60 {
+			t.Errorf("%d lines for a flood", lines)
+		}
+	})
 }
 
 func TestAudit_TokenReceiver(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -248,29 +249,32 @@ func TestOpenID_StoreDown(t *testing.T) {
 
 // TestOpenID_Limits: floods are bounded by address, /48 and client, and store nothing.
 func TestOpenID_Limits(t *testing.T) {
-	o := behindProxy(withRateLimit(2))
 	t.Parallel()
-	s := startOpenID(t, o)
-	from := func(addr string) []string { return []string{forwarded, addr} }
-	flood := func(what string, most int, addr func(i int) string) {
-		t.Helper()
-		for i := range most + 50 {
-			if a := s.authorize(t, query(), from(addr(i))...); a.status == http.StatusTooManyRequests {
-				if i < most {
-					t.Errorf("%s: refused after %d", what, i)
+	synctest.Test(t, func(t *testing.T) {
+		o := behindProxy(withRateLimit(2))
+		o.pipes = true
+		s := startOpenID(t, o)
+		from := func(addr string) []string { return []string{forwarded, addr} }
+		flood := func(what string, most int, addr func(i int) string) {
+			t.Helper()
+			for i := range most + 50 {
+				if a := s.authorize(t, query(), from(addr(i))...); a.status == http.StatusTooManyRequests {
+					if i < most {
+						t.Errorf("%s: refused after %d", what, i)
+					}
+					return
 				}
-				return
 			}
+			t.Errorf("%s: no limit", what)
 		}
-		t.Errorf("%s: no limit", what)
-	}
-	flood("address", 2, func(int) string { return "203.0.113.1" })
-	flood("IPv6 /48", 16, func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) })
-	flood("client", 150, func(i int) string { return fmt.Sprintf("203.0.%d.9", 114+i%100) })
-	s.post(t, "/oauth2/par", query(), append(basic("rp", rpSecret), from("198.51.100.1")...)...).requireOAuth(t, "pushed", 429, "temporarily_unavailable")
-	if len(s.states.held) > 0 {
-		t.Errorf("a flood stores %v", s.states.held)
-	}
+		flood("address", 2, func(int) string { return "203.0.113.1" })
+		flood("IPv6 /48", 16, func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) })
+		flood("client", 150, func(i int) string { return fmt.Sprintf("203.0.%d.9", 114+i%100) })
+		s.post(t, "/oauth2/par", query(), append(basic("rp", rpSecret), from("198.51.100.1")...)...).requireOAuth(t, "pushed", 429, "temporarily_unavailable")
+		if len(s.states.held) > 0 {
+			t.Errorf("a flood stores %v", s.states.held)
+		}
+	})
 }
 
 func TestOpenID_Discovery(t *testing.T) {
