@@ -22,12 +22,22 @@ func ticketDeadline(ctx context.Context, redis *hubtest.Redis, id string) (time.
 
 func TestDeadline_ConfirmRace(t *testing.T) {
 	t.Parallel()
-	redis, nodes := cluster(t, 2, "TICKET_TTL=1s", "CONFIRM_TTL=1s")
-	ctx := hubtest.Context(t, 40*time.Second)
-	const tickets = 80
-	var mu sync.Mutex
+	redis, nodes := cluster(t, 2, "TICKET_TTL=4s", "CONFIRM_TTL=4s")
 	states := map[string]int{}
-	hubtest.Parallel(t, tickets, 40, func(i int) error {
+	for apart := 10 * time.Millisecond; (states["confirmed"] == 0 || states["expired"] == 0) && apart < time.Second; apart *= 2 {
+		raceDeadline(t, redis, nodes, apart, states)
+	}
+	if t.Logf("%v", states); states["confirmed"] == 0 || states["expired"] == 0 {
+		t.Error("no call was close to the deadline")
+	}
+}
+
+// raceDeadline confirms tickets around their deadline, a time apart, and counts their states.
+func raceDeadline(t *testing.T, redis *hubtest.Redis, nodes []*hubtest.Node, apart time.Duration, states map[string]int) {
+	t.Helper()
+	ctx := hubtest.Context(t, 40*time.Second)
+	var mu sync.Mutex
+	hubtest.Parallel(t, 40, 40, func(i int) error {
 		p, err := openWaiter(ctx, nodes[0].URL, nodes[1].URL)
 		if err != nil {
 			return err
@@ -45,7 +55,7 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 		}
 		// The calls are spread around the deadline, and start a little early for the network's
 		// delay.
-		<-time.After(time.Until(due) + time.Duration(i%8-5)*10*time.Millisecond)
+		<-time.After(time.Until(due) + time.Duration(i%8-5)*apart)
 		a, err := phone.Do(ctx, nodes[i%2].URL, p.ID, "confirm", nil)
 		if err != nil {
 			return err
@@ -70,8 +80,4 @@ func TestDeadline_ConfirmRace(t *testing.T) {
 		}
 		return nil
 	})
-	t.Logf("of %d: %v", tickets, states)
-	if states["confirmed"] == 0 || states["expired"] == 0 {
-		t.Error("no call was close to the deadline")
-	}
 }

@@ -67,7 +67,7 @@ func wantChanges(t *testing.T, n *hubtest.Node, before, want map[string]float64)
 		requirePreset(t, before, name)
 	}
 	var got map[string]float64
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if got = changedSamples(before, scrape(t, n)); maps.Equal(got, want) {
 			return
 		}
