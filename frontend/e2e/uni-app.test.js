@@ -10,12 +10,12 @@ import { FakeWX, startLogin } from './miniprogram.js'
 
 const { compileScript, parse } = createRequire(import.meta.url)('vue/compiler-sfc')
 const here = fileURLToPath(new URL('.', import.meta.url))
-const path = 'pages/confirm/confirm.vue'
 // Vue needs more of a browser than the simulator.
 for (const name of ['SVGElement', 'MathMLElement', 'Element']) globalThis[name] ??= window[name] ?? class {}
 
-/** Compiles the page, with this imitation of uni-app: a page's onLoad gets `launch`. */
-async function load(hubURL) {
+/** Compiles a page, with this imitation of uni-app: a page's onLoad gets `launch`. */
+async function load(hubURL, name) {
+  const path = `pages/${name}/${name}.vue`
   const dir = tempDir('uni')
   cpSync(join(here, '../uni-app'), dir, { recursive: true })
   symlinkSync(join(here, 'node_modules'), join(dir, 'node_modules'))
@@ -26,7 +26,7 @@ async function load(hubURL) {
   assert.deepEqual(errors, [])
   const isCustomElement = (tag) => ['view', 'button'].includes(tag)
   const { content } = compileScript(descriptor, { id: 'page', inlineTemplate: true, templateOptions: { compilerOptions: { isCustomElement } } })
-  const module = join(dir, 'pages/confirm/confirm.js')
+  const module = join(dir, `pages/${name}/${name}.js`)
   writeFileSync(module, content.replace("'@dcloudio/uni-app'", "'../../uni.js'"))
   const [{ createApp }, page] = await Promise.all([import(pathToFileURL(join(dir, 'node_modules/vue/index.mjs')).href), import(pathToFileURL(module).href)])
   return (query) => {
@@ -44,21 +44,25 @@ async function load(hubURL) {
   }
 }
 
-let hub, open, wx
+let hub, open, openNotice, wx
 before(async () => {
   const port = await freePort()
   const clients = join(tempDir('uni-clients'), 'clients.yaml')
-  writeFileSync(clients, 'clients: [{id: demo, label: {zh: 演示}, origins: [https://www.example.com]}, {id: match, number_matching: true}, {id: living, living_code: 2s}]')
-  hub = await startNode(port, { LOGINHUB_PUBLIC_URL: `http://127.0.0.1:${port}`, LOGINHUB_CLIENTS: clients, LOGINHUB_GEOIP_FILE: PLACES, LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32' })
+  writeFileSync(clients, 'clients: [{id: demo, label: {zh: 演示}, origins: [https://www.example.com]}, {id: match, number_matching: true}, {id: living, living_code: 2s}, {id: notice, events: {url: "http://127.0.0.1:9", secret_env: EVENTS_SECRET}}]')
+  hub = await startNode(port, { LOGINHUB_PUBLIC_URL: `http://127.0.0.1:${port}`, LOGINHUB_CLIENTS: clients, LOGINHUB_GEOIP_FILE: PLACES, LOGINHUB_TRUSTED_PROXIES: '127.0.0.1/32', EVENTS_SECRET: `whsec_${Buffer.alloc(32, 1).toString('base64')}` })
   wx = new FakeWX({})
   const promised = (run) => (options) => new Promise((success, fail) => run({ ...options, success, fail }))
   globalThis.uni = {
     getEnterOptionsSync: () => ({ scene: globalThis.scene ?? 1011 }),
     login: () => assert.fail('a sandbox has no WeChat'),
-    request: promised(wx.request),
+    // A sandbox asks for no message, so that of WeChat is imitated.
+    request: (options) => promised(wx.request)(options).then((answer) => (options.url.endsWith('/scan') && globalThis.template ? { ...answer, data: { ...answer.data, notice_template: globalThis.template } } : answer)),
+    requestSubscribeMessage: async ({ tmplIds: [id] }) => globalThis.allowed ? { [id]: globalThis.allowed } : Promise.reject(new Error('20004')),
+    exitMiniProgram: () => { wx.closed = true },
     scanCode: promised((options) => { wx.read = globalThis.camera; wx.scanCode(options) }),
   }
-  open = await load(hub.url)
+  open = await load(hub.url, 'confirm')
+  openNotice = await load(hub.url, 'notice')
 })
 after(() => hub?.stop())
 
@@ -125,4 +129,33 @@ test('uni-app: number matching, rejection, a forwarded code, and an end', async 
   assert.equal((await second.view(2)).state, 'rejected')
   await open({ scene: second.ticket }).shows('这次登录已经结束')
   await open({ q: '%E0%A4%A' }).shows('请扫描电脑上的二维码')
+})
+
+test('uni-app: the message after a login is asked for in the tap, and "not me" ends the login', async () => {
+  globalThis.scene = undefined
+  globalThis.template = 'T'
+  let login
+  for (const [answer, notice] of [[undefined, undefined], ['reject', undefined], ['accept', true]]) {
+    globalThis.allowed = answer
+    login = await startLogin(hub.url, { client_id: 'notice' })
+    const page = open({ ticket: login.ticket })
+    await page.shows('登录 notice')
+    page.find('.confirm').click()
+    await page.shows('已登录')
+    assert.equal(wx.sent.notice, notice)
+    page.app.unmount()
+  }
+  const page = openNotice({ ticket: login.ticket })
+  await page.shows('刚才登录的是您本人吗？')
+  page.find('.mine').click()
+  assert.ok(wx.closed)
+  assert.equal((await login.view(0)).state, 'confirmed')
+  wx.network = 'down'
+  page.find('.reject').click()
+  await page.shows('网络不通')
+  wx.network = ''
+  page.find('.retry').click()
+  await page.shows('已撤销这次登录')
+  assert.deepEqual([(await login.view(0)).state, (await login.view(0)).reason], ['rejected', 'user'])
+  await openNotice({ ticket: '../other' }).shows('无法撤销')
 })

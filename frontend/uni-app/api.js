@@ -2,7 +2,8 @@ import config from './config.js'
 
 const TICKET = /^[A-Za-z0-9_-]{22}$/
 const LINK = /^https?:\/\/[^/?#]+\/(?:.*\/)?s\/([A-Za-z0-9_-]{22})\/?(?:[?#].*)?$/
-const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected' }
+const SUCCESS = { scan: 'scanned', confirm: 'confirmed', reject: 'rejected', dispute: 'disputed' }
+const ASK_TIMEOUT = 30000 // ms: after it, a login goes on without an answer
 const base = () => `${config.hub.replace(/\/+$/, '')}/api/login`
 let provider
 
@@ -29,7 +30,20 @@ export function frameOf({ q = '', f = '' } = {}) {
 }
 
 /**
- * Calls the hub: `scan`, `confirm` or `reject`. Resolves to its answer, or to `{code, detail}`. Each
+ * Asks the user whether the site may send one message of the template. Call it directly in a tap: only then
+ * WeChat asks. Resolves to true if the user allows it, to false in every other case.
+ */
+export async function askForNotice(template) {
+  if (!template || !uni.requestSubscribeMessage) return false
+  let timer
+  const late = new Promise((done) => { timer = setTimeout(done, ASK_TIMEOUT, {}) })
+  const answers = await Promise.race([uni.requestSubscribeMessage({ tmplIds: [template] }), late]).catch(() => ({}))
+  clearTimeout(timer)
+  return /^accept/.test(answers[template])
+}
+
+/**
+ * Calls the hub: `scan`, `confirm`, `reject` or `dispute`. Resolves to its answer, or to `{code, detail}`. Each
  * call has a code of its own; a code that was used or is too old is replaced once.
  */
 export async function call(ticket, action, fields = {}) {
