@@ -177,7 +177,7 @@ func (c *Config) readConfigFile() error {
 		return err
 	}
 	if c.file.clients != nil && c.Clients != "" {
-		return fmt.Errorf("providers and clients are in %s and in %s (LOGINHUB_CLIENTS); keep one", c.ConfigFile, c.Clients)
+		return fmt.Errorf("%s has providers or clients, and %s (LOGINHUB_CLIENTS) is to have them too; put both into one of the files: keep one", c.ConfigFile, c.Clients)
 	}
 	return nil
 }

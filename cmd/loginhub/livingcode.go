@@ -30,10 +30,11 @@ func (c *Config) applyLivingCode(site *client.Client, entry clientEntry, own cre
 	if site.LivingCode, err = wholeSeconds(entry.LivingCode); err != nil || site.LivingCode < minLivingCode || site.LivingCode > maxLivingCode {
 		return fmt.Errorf("living_code %.40q: whole seconds from %v to %v, for example 2s", entry.LivingCode, minLivingCode, maxLivingCode)
 	}
-	if site.LivingCodeWindow, err = wholeSeconds(cmp.Or(entry.LivingCodeWindow, client.DefaultLivingCodeWindow.String())); err != nil ||
+	window := cmp.Or(entry.LivingCodeWindow, client.DefaultLivingCodeWindow.String())
+	if site.LivingCodeWindow, err = wholeSeconds(window); err != nil ||
 		site.LivingCodeWindow < 2*site.LivingCode || site.LivingCodeWindow > c.TicketTTL {
 		return fmt.Errorf("living_code_window %.40q: whole seconds, at least two steps of living_code (%v), at most LOGINHUB_TICKET_TTL (%v); default %v",
-			entry.LivingCodeWindow, 2*site.LivingCode, c.TicketTTL, client.DefaultLivingCodeWindow)
+			window, 2*site.LivingCode, c.TicketTTL, client.DefaultLivingCodeWindow)
 	}
 	if c.RecordVersion == 1 {
 		return errors.New("living_code: needs LOGINHUB_RECORD_VERSION=2")

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"loginhub/hub/client"
 )
 
 // livingConfig is a configuration in which a client can have a living code.
@@ -15,8 +19,12 @@ func livingConfig() Config {
 
 func TestLivingCode_Settings(t *testing.T) {
 	got, err := loadClients(writeClients(t, "clients: [{id: a, living_code: 2s}, {id: b, living_code: 5s, living_code_window: 10s}, {id: c}]"), livingConfig())
-	if err != nil || got[0].LivingCode != 2*time.Second || got[0].FrameWindow() != 20*time.Second || got[1].FrameWindow() != 10*time.Second || got[2].LivingCode != 0 {
-		t.Errorf("%v %v", got, err)
+	if err != nil || got[0].LivingCode != 2*time.Second || got[0].FrameWindow() != client.DefaultLivingCodeWindow || got[1].FrameWindow() != 10*time.Second || got[2].LivingCode != 0 {
+		t.Errorf("%+v %v", got, err)
+	}
+	row := fmt.Sprintf("| `living_code_window` | `%v` |", client.DefaultLivingCodeWindow)
+	if text, err := os.ReadFile("../../deploy/CONFIGURATION.md"); err != nil || !strings.Contains(string(text), row) {
+		t.Errorf("deploy/CONFIGURATION.md has no row %s: %v", row, err)
 	}
 	account := "providers: [{kind: wechat_mp, id: mp, app_id: wx2, app_secret_env: MP_SECRET, token_env: MP_TOKEN}]\n"
 	t.Setenv("MP_SECRET", "0123456789abcdef")
@@ -29,7 +37,7 @@ func TestLivingCode_Settings(t *testing.T) {
 		"living_code: fast":                             "whole seconds",
 		"living_code_window: 20s":                       "set living_code too",
 		"living_code: 2s, living_code_window: 3s":       "two steps",
-		"living_code: 30s":                              "two steps",
+		"living_code: 30s":                              "living_code_window \"20s\": whole seconds, at least two steps",
 		"living_code: 2s, living_code_window: 121s":     "LOGINHUB_TICKET_TTL",
 		"living_code: 2s, qr: wxacode":                  "draws the QR code",
 		"living_code: 2s, qr: mp":                       "draws the QR code",
