@@ -40,21 +40,24 @@ func startFleetOf(t *testing.T, program string, settings ...string) *fleet {
 type faultCase struct {
 	name string
 	fault
-	parallel    bool                     // runs beside other cases, so it is not checked for leaks
+	parallel    bool                     // runs beside other cases
 	ways        func(*scenario)          // other ways to the nodes than nginx
 	phoneErrors bool                     // phones may be asked to try again
 	check       func(*testing.T, *stats) // what else must hold
 }
 
-// run makes logins during each fault, one after the other.
+// run makes logins during each fault, one after the other. The nodes are checked for leaks
+// after the last one.
 func (f *fleet) run(t *testing.T, cases []faultCase) {
+	before := hubtest.MeasureUsage(t, f.nodes)
+	t.Cleanup(func() { hubtest.AssertNoLeak(t, f.nodes, before) })
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			if c.parallel {
 				t.Parallel()
 			}
 			waitReadyz(t, 200, f.nodes...)
-			w := scenario{nodes: f.nodes, entry: f.front, extraWaiters: c.parallel}
+			w := scenario{nodes: f.nodes, entry: f.front, leaksLater: true}
 			if c.ways != nil {
 				c.ways(&w)
 			}

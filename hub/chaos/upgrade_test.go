@@ -116,7 +116,7 @@ func (m *mixedFleet) roll(t *testing.T, name, program string, mixed func(*testin
 	ctx := hubtest.Context(t, 100*time.Second)
 	confirm := m.holdPages(t, ctx)
 	m.run(t, []faultCase{{name: name,
-		ways: func(w *scenario) { w.request, w.extraWaiters = defaultClient, true },
+		ways: func(w *scenario) { w.request = defaultClient },
 		fault: rollNodes(m.nodes, program, "DRAIN=1s", func(t *testing.T, ctx context.Context, replaced int) {
 			if replaced == 1 {
 				mixed(t, ctx)

@@ -91,6 +91,7 @@ func TestWeChat_Failing(t *testing.T) {
 	w := startWechat(t)
 	fail := func(f wechattest.Fault) func() { return func() { w.server().FailAlways(f) } }
 	mend := func() { w.server().ClearFaults() }
+	defer hubtest.AssertNoLeak(t, w.nodes, hubtest.MeasureUsage(t, w.nodes))
 	for name, way := range map[string][2]func(){
 		"connections are refused":     {w.stop, w.start},
 		"it answers with HTML":        {fail(wechattest.Fault{Page: wechattest.HTMLPage}), mend},
@@ -108,7 +109,7 @@ func TestWeChat_Failing(t *testing.T) {
 				pause(ctx, 500*time.Millisecond)
 				way[1]()
 			}}
-			complete(t, scenario{nodes: w.nodes, entry: w.front, newPhone: w.newPhone}.run(t, logins(t), flaps))
+			complete(t, scenario{nodes: w.nodes, entry: w.front, newPhone: w.newPhone, leaksLater: true}.run(t, logins(t), flaps))
 		})
 	}
 	w.assertCodesUsedOnce(t)
@@ -206,7 +207,7 @@ func TestWeChat_Hangs(t *testing.T) {
 		phone.Login = func(ticket string) (provider, code string) { return "app", own.Assert(ticket, user, nil) }
 		return phone, "app:" + user
 	}
-	s := scenario{nodes: w.nodes[:1], newPhone: newPhone, extraWaiters: true}.run(t, logins(t), fault{})
+	s := scenario{nodes: w.nodes[:1], newPhone: newPhone, leaksLater: true}.run(t, logins(t), fault{})
 	complete(t, s)
 	if s.Errors > 0 {
 		t.Errorf("phones with the company's app saw %d errors", s.Errors)
@@ -215,7 +216,7 @@ func TestWeChat_Hangs(t *testing.T) {
 	enough()
 	hanging.Wait()
 	w.server().ClearFaults()
-	complete(t, scenario{nodes: w.nodes, entry: w.front, newPhone: w.newPhone}.run(t, 40, fault{}))
+	complete(t, scenario{nodes: w.nodes, entry: w.front, newPhone: w.newPhone, leaksLater: true}.run(t, 40, fault{}))
 	hubtest.AssertNoLeak(t, w.nodes, before)
 	w.assertCodesUsedOnce(t)
 }
