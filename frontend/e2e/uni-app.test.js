@@ -45,6 +45,8 @@ async function load(hubURL, name) {
 }
 
 let hub, open, openNotice, wx
+let spoiled = 0 // so many codes are invalid
+const spoil = (data) => (data && spoiled-- > 0 ? { ...data, code: 'spoiled' } : data)
 before(async () => {
   const port = await freePort()
   const clients = join(tempDir('uni-clients'), 'clients.yaml')
@@ -56,7 +58,7 @@ before(async () => {
     getEnterOptionsSync: () => ({ scene: globalThis.scene ?? 1011 }),
     login: () => assert.fail('a sandbox has no WeChat'),
     // A sandbox asks for no message, so that of WeChat is imitated.
-    request: (options) => promised(wx.request)(options).then((answer) => (options.url.endsWith('/scan') && globalThis.template ? { ...answer, data: { ...answer.data, notice_template: globalThis.template } } : answer)),
+    request: (options) => promised(wx.request)({ ...options, data: spoil(options.data) }).then((answer) => (options.url.endsWith('/scan') && globalThis.template ? { ...answer, data: { ...answer.data, notice_template: globalThis.template } } : answer)),
     requestSubscribeMessage: async ({ tmplIds: [id] }) => globalThis.allowed ? { [id]: globalThis.allowed } : Promise.reject(new Error('20004')),
     exitMiniProgram: () => { wx.closed = true },
     scanCode: promised((options) => { wx.read = globalThis.camera; wx.scanCode(options) }),
@@ -79,6 +81,7 @@ test('uni-app: confirms, after a launch by link and by its own camera', async ()
     page.find('.confirm').click()
     await page.shows('网络不通')
     wx.network = ''
+    spoiled = 1
     page.find('.retry').click()
     await page.shows('已登录')
     assert.equal((await login.view(2)).state, 'confirmed')

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { createFrame } from '../widget/drawcode.js'
 import { frameNumber, livingURL, withFrame } from '../widget/livingcode.js'
@@ -18,4 +19,12 @@ test('living code: steps by the hub’s time, slower with reduced motion', () =>
   assert.deepEqual(at([-1, 0, 1, 2, 3, 4, 119]), [0, 0, 0, 1, 1, 2, 59])
   reduced = true
   assert.deepEqual(at([0, 9, 10, 19, 20, 119]), [0, 0, 5, 5, 10, 55]) // every half of the window
+})
+
+test('living code: the encoder is the npm package’s', () => {
+  const read = (name) => readFileSync(new URL(name, import.meta.url), 'utf8')
+  const { version } = JSON.parse(read('../../e2e/node_modules/lean-qr/package.json'))
+  const [licence, code] = read('../widget/lean-qr.js').split(' */\n')
+  assert.ok(licence.includes(`lean-qr ${version},`), version)
+  assert.equal(code, read('../../e2e/node_modules/lean-qr/nano.mjs'))
 })
