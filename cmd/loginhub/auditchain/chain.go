@@ -26,12 +26,12 @@ const (
 	// Type is the typ of a signature, which is a JWT (RFC 7519). Its claims are those of
 	// head.
 	Type = "loginhub-audit+jwt"
-	// signEvery is the minimum time between two signatures. A node writes a line for it if
-	// it has no other.
-	signEvery = time.Minute
+	// signEvery is the minimum time between two signatures. A node writes a line for it every
+	// minute: a second less, so that a timer that fires a little early has its signature too.
+	signEvery = time.Minute - time.Second
 	// late is the time between a line and its signature, or between two signatures, that is
 	// longer than a node which writes needs.
-	late    = 2 * signEvery
+	late    = 2 * time.Minute
 	maxTail = 64 << 10 // bytes at the end of a file in which its last line is looked for
 )
 
