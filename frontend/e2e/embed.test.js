@@ -184,7 +184,7 @@ browserTest('widget: keeps its ticket in the back/forward cache', { site: true, 
   await page.evaluate(() => addEventListener('pageshow', ({ persisted }) => { events.persisted = persisted }))
   await page.goto(`${site.url}/elsewhere`)
   await page.goBack({ waitUntil: 'commit' }) // a page from the cache has no load event
-  await page.waitForFunction('events.persisted === true')
+  await page.waitForFunction(() => globalThis.events.persisted === true)
   assert.equal(await ticketOf(page), ticket)
   await logIn(page, hub, 'Ann')
 })
