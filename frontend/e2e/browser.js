@@ -54,7 +54,7 @@ async function siteFor(host) {
  * `scale` is that of a screen, for contexts with `viewport: null`. `expected` matches the console errors that are part of the test.
  */
 export function browserTest(name, { proxy, site: withSite, siteHost, expected, clients, scale, ...options }, run) {
-  test(name, { timeout: 60000 }, async (t) => {
+  test(name, { timeout: 120000 }, async (t) => {
     if (proxy) {
       await proxy.listen()
       t.after(() => proxy.close())
@@ -89,7 +89,7 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
 const LEFT = /WebSocket is closed before the connection is established/
 
 async function watch(page, hosts, problems, expected) {
-  page.setDefaultTimeout(15000)
+  page.setDefaultTimeout(30000)
   page.on('console', (message) => {
     const text = message.text()
     if (['error', 'warning'].includes(message.type()) && !LEFT.test(text) && !expected?.test(text)) problems.push(`console: ${text}`)
