@@ -337,7 +337,7 @@ func TestEvents_LogoutTokenSurvives(t *testing.T) {
 	one := hubtest.StartNode(t, program, "REDIS_URL="+redis.URL, clients)
 	p := newTicket(t, ctx, one.URL, "app")
 	mustCall(t, ctx, phone, one.URL, p.ID, "confirm", "dispute")
-	<-tokens // refused
+	hubtest.Eventually(t, 20*time.Second, "the site refuses one", func() bool { return len(tokens) > 0 })
 	one.Kill()
 	up.Store(true)
 	for len(tokens) > 0 {
