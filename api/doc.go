@@ -2,10 +2,12 @@
 // clients send, checks secrets, origins and limits, and turns every error into
 // problem+json or a page.
 //
-// server.go mounts all routes. A gate (gate.go, admission.go) checks what every
-// endpoint has to pass; loginHandlers are the endpoints of a ticket, webLogin
-// those of one redirect provider. Reading requests is in package request, limits
-// in ratelimit, drawing codes in qr, the page of the API description in apidocs.
+// server.go mounts all routes. Package gate checks what every endpoint has to
+// pass. The endpoints of a ticket are in package login, those of a browser at a
+// provider's page in weblogin, consent and visit, those of OpenID Connect in oidc,
+// the events of official accounts in events. What a site and a user are sent is in
+// notify. Reading requests is in package request, limits in ratelimit, drawing codes
+// in qr, places of addresses in geoip, the page of the API description in apidocs.
 //
 // Other packages hold the rules of a login (hub/ticket), the waiting browsers
 // (hub) and the storage (hub/redisstore). Providers are passed in. The status

@@ -22,7 +22,7 @@ const maxFile = 1 << 30
 const probed = 100_000
 
 // DB is a database that can be replaced while it is in use. Lookup and Built are safe for concurrent
-// use, also with Reload. A nil DB knows no address.
+// use, also with Reload. In a nil DB every address is unknown.
 type DB struct {
 	path    string
 	current atomic.Pointer[maxminddb.Reader]

@@ -34,7 +34,7 @@ type names struct {
 	KO string `maxminddb:"ko"`
 }
 
-// record is what GeoLite2, GeoIP2, DB-IP and IP2Location know about a network.
+// record is what GeoLite2, GeoIP2, DB-IP and IP2Location have about a network.
 type record struct {
 	Country struct {
 		Code  string `maxminddb:"iso_code"`
@@ -50,7 +50,7 @@ type record struct {
 	} `maxminddb:"location"`
 }
 
-// flatRecord is what IPinfo and the npm packages @ip-location-db know about a network. Country is a code in some
+// flatRecord is what IPinfo and the npm packages @ip-location-db have about a network. Country is a code in some
 // databases, and a name with the code beside it in others.
 type flatRecord struct {
 	Country string `maxminddb:"country"`
@@ -106,7 +106,7 @@ func (p Place) known() Place {
 	return p
 }
 
-// noCountry are codes by which databases say that they do not know the country.
+// noCountry are codes of databases for an unknown country.
 var noCountry = []string{"AP", "EU", "XX", "ZZ"}
 
 // code returns a country's code in capitals, or "" if the text is none.

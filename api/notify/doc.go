@@ -4,7 +4,7 @@
 // The pieces, in the order of a login:
 //
 //   - The gate calls Notifier.Report for a phone's call. It returns nil for a client that
-//     wants no reports: then nothing is called and nothing allocated.
+//     has no reports: then nothing is called and nothing allocated.
 //   - The hub calls Report.Prepare before it changes the ticket, and Report.Made after it.
 //     Each Source makes the messages about the change (Queued). They go into the outbox
 //     before the change as prepared, and are settled after it (package hub/outbox). If the

@@ -37,13 +37,13 @@ type Event struct {
 	Data            Data      `json:"data"`
 }
 
-// Data is what an event tells about a login. What is not known is absent. It has no token,
+// Data is what an event says about a login. What is not known is absent. It has no token,
 // code or secret.
 type Data struct {
 	ClientID    string     `json:"client_id"`
 	Ticket      ticket.ID  `json:"ticket"`
 	JTI         string     `json:"jti,omitempty"` // of the token of a confirmed login
-	Sub         string     `json:"sub,omitempty"` // as in the token; absent if only the site's mapping knows it
+	Sub         string     `json:"sub,omitempty"` // as in the token; absent if only the site's mapping has it
 	AMR         []string   `json:"amr,omitempty"`
 	Provider    string     `json:"provider,omitempty"`
 	IP          string     `json:"ip,omitempty"`      // of the browser, observed

@@ -36,7 +36,7 @@ type Queued struct {
 
 // Source makes messages about changes.
 type Source interface {
-	// Wants reports whether the client wants its messages.
+	// Wants reports whether the client is configured for its messages.
 	Wants(c *client.Client) bool
 	// Messages returns the messages about the change of a ticket to next by a call.
 	Messages(c Call, next ticket.Ticket) ([]Queued, error)
@@ -110,7 +110,7 @@ type Report struct {
 	made map[string][]outbox.Message // by queue, about the change that is tried
 }
 
-// Report returns the report of a call; nil if the client wants none.
+// Report returns the report of a call; nil if the client has none.
 func (n *Notifier) Report(c Call) *Report {
 	if n == nil {
 		return nil
@@ -154,7 +154,7 @@ func (r *Report) Made() {
 	}
 }
 
-// WantsEvents reports whether the client wants events.
+// WantsEvents reports whether the client has events.
 func (n *Notifier) WantsEvents(c *client.Client) bool { return n != nil && n.events.Wants(c) }
 
 // Suspicious puts an event about a call that changed nothing. It is reported once for a

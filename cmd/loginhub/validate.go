@@ -144,7 +144,7 @@ func (s *settings) rules() []rule {
 		{"LOGINHUB_AUDIT_CHAIN", c.AuditChain && c.AuditFile == "", "it links the lines of a file: set LOGINHUB_AUDIT_FILE too"},
 		{"LOGINHUB_ACCESS_LOG", !(c.AccessLog >= 0 && c.AccessLog <= 1), "a share from 0 to 1, such as 0.01"},
 		{"LOGINHUB_PROXY_PROTOCOL", c.ProxyProtocol && len(s.proxies) == 0,
-			"set LOGINHUB_TRUSTED_PROXIES to the proxies that send the header; nobody else may"},
+			"set LOGINHUB_TRUSTED_PROXIES to the proxies that send the header; no one else may"},
 		{"LOGINHUB_RATE_LIMIT", c.RateLimit < 0, "cannot be negative; 0 turns the limit off"},
 		{"LOGINHUB_REDIS_WAIT", c.RedisWait < 0 || c.RedisWait > 0 && c.embedded(), "how many replicas, from 0; the embedded Redis has none"},
 		{"LOGINHUB_REDIS_SHARDED", c.RedisSharded && !redisstore.IsCluster(c.RedisURL),

@@ -8,6 +8,6 @@
 // So a change that was acknowledged never loses its message. A message may be delivered
 // more than once, always with the same id; in the ordinary case it is delivered once.
 //
-// A queue has a Destination, which knows how to deliver. Package api/notify has the
+// A queue has a Destination, which delivers. Package api/notify has the
 // destinations; package hub/redisstore stores the queues.
 package outbox

@@ -59,7 +59,7 @@ type Metrics interface {
 // Config configures an Outbox. All fields are required.
 type Config struct {
 	Store Store
-	// Resolve tells what became of the change that a prepared message reports.
+	// Resolve returns what became of the change that a prepared message reports.
 	Resolve func(ctx context.Context, queue string, m Message) (Fate, error)
 	// Remember is how long the id of a message is remembered: as long as a repeated call can
 	// put it again.

@@ -106,13 +106,13 @@ const (
 var ErrRefused = errors.New("the destination refuses the message")
 
 // ErrUnwanted is a Destination's error if the user does not accept the message: it is removed,
-// and nobody has to act.
+// and that is no fault.
 var ErrUnwanted = errors.New("the user does not accept the message")
 
 // ErrLogged marks an ErrRefused that the Destination has logged.
 var ErrLogged = errors.New("logged already")
 
-// RetryError says when the destination wants the next attempt at the earliest.
+// RetryError is a Destination's error with the earliest time of the next attempt.
 type RetryError struct {
 	After time.Duration
 	Err   error

@@ -33,7 +33,7 @@
 //	                        (sharded.go)
 //	loginhub:vault:{NAME}   a small value for all nodes, encrypted, or a name that is
 //	                        set once (secrets.go): WeChat's access token, the state
-//	                        of a website login, the used id of an app's assertion
+//	                        of a website login, a session of refresh tokens, the used id of an app's assertion
 //	loginhub:outbox:{QUEUE}:…
 //	                        a queue of package hub/outbox: entries (hash, values
 //	                        encrypted), due, since and settled (sorted sets);

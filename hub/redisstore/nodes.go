@@ -16,7 +16,7 @@ const nodeLife = time.Minute
 // node writes, are left out.
 const maxNodeStatus = 1024
 
-// NodeStatus is a line of the list of nodes. Whoever writes in Redis can forge it: it is
+// NodeStatus is a line of the list of nodes. Anyone who writes in Redis can forge it: it is
 // for display only.
 type NodeStatus struct {
 	Node   string
