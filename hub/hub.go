@@ -3,7 +3,7 @@ package hub
 import (
 	"cmp"
 	"context"
-	"crypto/ecdsa"
+	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -51,7 +51,7 @@ type Signer interface {
 	KeyTag(kid, alg string) (uint32, error)
 	SignLogin(kid string, tag uint32, claims []byte) (string, error)
 	// Encrypt returns the token as a JWE for the key.
-	Encrypt(to *ecdsa.PublicKey, token string) (string, error)
+	Encrypt(to *ecdh.PublicKey, token string) (string, error)
 }
 
 // Config configures a Hub. All fields up to MaxWaiters are required.

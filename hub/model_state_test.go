@@ -2,7 +2,7 @@ package hub_test
 
 import (
 	"context"
-	"crypto/ecdsa"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
@@ -64,7 +64,7 @@ func (s testSigner) SignLogin(kid string, _ uint32, claims []byte) (string, erro
 	return "." + b64.EncodeToString(claims) + "." + b64.EncodeToString(ed25519.Sign(key, claims)), nil
 }
 
-func (testSigner) Encrypt(*ecdsa.PublicKey, string) (string, error) {
+func (testSigner) Encrypt(*ecdh.PublicKey, string) (string, error) {
 	return "", errors.New("no test here has a page's key")
 }
 

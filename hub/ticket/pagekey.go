@@ -2,12 +2,10 @@ package ticket
 
 import (
 	"crypto/ecdh"
-	"crypto/ecdsa"
 	"crypto/elliptic"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // coordinate is the length of a coordinate of P-256, in bytes (RFC 7518, section 6.2.1.2).
@@ -50,13 +48,15 @@ func ParsePageKey(jwk map[string]json.RawMessage) (*PageKey, error) {
 }
 
 // Public returns the key with an even y.
-func (k PageKey) Public() (*ecdsa.PublicKey, error) {
-	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), slices.Concat([]byte{2}, k[:]))
+func (k PageKey) Public() (*ecdh.PublicKey, error) {
+	x, y := elliptic.UnmarshalCompressed(elliptic.P256(), append([]byte{2}, k[:]...))
 	if x == nil {
 		return nil, errors.New("page key: not a point of P-256")
 	}
-	point := slices.Concat([]byte{4}, k[:], y.FillBytes(make([]byte, coordinate)))
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	var point [1 + 2*coordinate]byte
+	point[0] = 4 // uncompressed
+	copy(point[1:], k[:])
+	key, err := ecdh.P256().NewPublicKey(append(point[:1+coordinate], y.FillBytes(point[1+coordinate:])...))
 	if err != nil {
 		return nil, fmt.Errorf("page key: %w", err)
 	}

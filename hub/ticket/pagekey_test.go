@@ -35,11 +35,7 @@ func TestPageKey_Secret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stored, err := public.ECDH()
-		if err != nil {
-			t.Fatal(err)
-		}
-		one, err := node.ECDH(stored)
+		one, err := node.ECDH(public)
 		other, err2 := page.ECDH(node.PublicKey())
 		if err != nil || err2 != nil || !bytes.Equal(one, other) {
 			t.Fatalf("%x and %x (%v, %v)", one, other, err, err2)
