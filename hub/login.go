@@ -271,10 +271,6 @@ func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 		return t.WithRisk(c.risk(c.by)).Scan(c.by, c.User, c.now, h.config.ConfirmTTL)
 	case ticket.Confirm:
 		current := h.current.Load()
-		want, _, err := current.Keys.MatchNumbers(t)
-		if err != nil {
-			return t, err
-		}
 		signKey, err := current.Signer.KeyTag(t.Key, client.TokenAlg)
 		if err != nil {
 			return t, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
@@ -282,8 +278,14 @@ func (c *Call) next(client *client.Client) (ticket.Ticket, error) {
 		if !c.SameBrowser {
 			t = t.WithRisk(c.risk(c.by))
 		}
+		expected := ""
+		if t.NumberMatching {
+			if expected, _, err = current.Keys.MatchNumbers(t); err != nil {
+				return c.ticket, err
+			}
+		}
 		return t.Confirm(ticket.Confirmation{
-			Identity: c.by, Subject: c.subject, PhoneNumber: c.phoneNumber, User: c.User, Match: c.Match, ExpectedMatch: want, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
+			Identity: c.by, Subject: c.subject, PhoneNumber: c.phoneNumber, User: c.User, Match: c.Match, ExpectedMatch: expected, SameBrowser: c.SameBrowser, Now: c.now, ResultTTL: h.config.ResultTTL,
 			Token: ticket.TokenParams{Issuer: h.config.Issuer, Client: client, TTL: h.config.TokenTTL, SignKey: signKey},
 			Sent:  h.config.Store.Now(),
 		})

@@ -112,7 +112,13 @@ type input struct {
 }
 
 func (p *epoll) handle(in input) {
-	free := sync.OnceFunc(func() { <-p.busy })
+	busy := true
+	free := func() {
+		if busy {
+			busy = false
+			<-p.busy
+		}
+	}
 	defer free()
 	in.conn.receive(in.got, nil, free) // a browser that sends half a frame keeps no reader busy
 }

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -209,11 +208,9 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 	if err != nil {
 		return v, fmt.Errorf("sign token: %w: %w", ticket.ErrUnknownKey, err)
 	}
-	var claims struct {
-		Exp int64 `json:"exp"`
-	}
-	if err := json.Unmarshal(t.Claims, &claims); err != nil {
-		return v, fmt.Errorf("read claims: %w", err)
+	expiry, err := t.TokenExpiry()
+	if err != nil {
+		return v, err
 	}
 	if v.Token, v.TokenType = token, "Bearer"; t.PageKey != nil {
 		if v.Token, err = r.encrypt(*t.PageKey, token); err != nil {
@@ -221,7 +218,7 @@ func (r *records) view(t ticket.Ticket) (ticket.View, error) {
 		}
 		v.TokenType = "JWE"
 	}
-	v.TokenExpiresIn = ticket.Seconds(time.Unix(claims.Exp, 0).Sub(now))
+	v.TokenExpiresIn = ticket.Seconds(expiry.Sub(now))
 	return v, nil
 }
 

@@ -244,9 +244,7 @@ func (s *socket) onMessage(text []byte) {
 	if mine {
 		defer s.write()
 	}
-	ctx, cancel := context.WithTimeout(s.hub.ctx, writeLimit)
-	defer cancel()
-	ctx, end := s.hub.records.tracer.Message(ctx, s.id, "ack")
+	ctx, end := s.hub.records.tracer.Message(s.hub.ctx, s.id, "ack")                     // the store bounds each call
 	from := Browser{Addr: s.addr(), Authorize: func(ticket.Ticket) error { return nil }} // authorized at the upgrade
 	err := s.hub.Ack(ctx, s.id, seq, from)
 	end(err)

@@ -47,8 +47,8 @@ func (l *Handlers) Socket(c echo.Context) error {
 // the offered subprotocols. Checking here makes every refusal one of our
 // errors.
 func Handshake(r *http.Request) ([]string, error) {
-	if !r.ProtoAtLeast(1, 1) || !slices.ContainsFunc(headerList(r.Header, "Connection"), equalsFold("upgrade")) ||
-		!slices.ContainsFunc(headerList(r.Header, "Upgrade"), equalsFold("websocket")) ||
+	if !r.ProtoAtLeast(1, 1) || !hasToken(r.Header, "Connection", "upgrade") ||
+		!hasToken(r.Header, "Upgrade", "websocket") ||
 		r.Header.Get("Sec-WebSocket-Version") != "13" {
 		return nil, ErrUpgrade
 	}
@@ -86,7 +86,14 @@ func headerList(h http.Header, name string) []string {
 	return parts
 }
 
-// equalsFold returns a function that compares with word without case.
-func equalsFold(word string) func(string) bool {
-	return func(s string) bool { return strings.EqualFold(s, word) }
+// hasToken reports whether a header's comma-separated values contain word, in any case.
+func hasToken(h http.Header, name, word string) bool {
+	for _, line := range h.Values(name) {
+		for part := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), word) {
+				return true
+			}
+		}
+	}
+	return false
 }

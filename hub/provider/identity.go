@@ -45,7 +45,7 @@ func (i Identity) Clean() (Identity, error) {
 		return Identity{}, fmt.Errorf("%s: an id of over %d bytes: %w", i.Provider, maxID, ErrIdentityIncomplete)
 	}
 	i.Nickname = CleanText(i.Nickname, MaxNickname)
-	if !IsPicture(i.Picture) {
+	if i.Picture != "" && !IsPicture(i.Picture) {
 		i.Picture = ""
 	}
 	return i, nil

@@ -84,8 +84,7 @@ func (b *batcher) do(ctx context.Context, c *call) error {
 		b.progress = now
 	}
 	n := min(len(b.queue), batchLimit-1)
-	c.self[0] = c
-	batch := append(c.self[:], b.queue[:n]...)
+	batch := append(c.alone(), b.queue[:n]...)
 	b.queue = slices.Delete(b.queue, 0, n)
 	b.mu.Unlock()
 

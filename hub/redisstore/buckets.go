@@ -82,41 +82,40 @@ func bucketOfMailbox(name string) (bucket int, ok bool) {
 	return bucket, bucket >= 0
 }
 
-// reply is the parsed reply of attach.lua or change.lua.
-type reply struct {
-	ticket.Stored
-	status int64
-}
-
-// runTickets makes one call per ticket. In a Cluster a ticket may be at either place,
+// runTickets makes n calls, one per ticket, and passes each reply to found: what is stored, and
+// whether the script has made its change. In a Cluster a ticket may be at either place,
 // because nodes with another value of Sharded have made it: what is not at the likelier
 // place is looked for at the other one.
-func (s *Store) runTickets(ctx context.Context, ids []ticket.ID, run func(context.Context, []*call) error, build func(i int, at place) *call) ([]reply, error) {
-	replies := make([]reply, len(ids))
-	left := make([]int, len(ids)) // indexes in ids
-	for i := range left {
-		left[i] = i
+func (s *Store) runTickets(ctx context.Context, n int, run func(context.Context, []*call) error, build func(i int, inBucket bool) *call, found func(i int, stored ticket.Stored, done bool)) error {
+	var one [1]int
+	left := one[:0] // numbers of the calls
+	for i := range n {
+		left = append(left, i)
 	}
 	for _, inBucket := range s.places() {
-		calls := make([]*call, len(left))
-		for n, i := range left {
-			calls[n] = build(i, s.names().place(ids[i], inBucket))
-		}
-		if err := run(ctx, calls); err != nil {
-			return nil, err
-		}
-		for n, i := range left {
-			var err error
-			if replies[i].Stored, replies[i].status, err = parseReply(calls[n].cmd); err != nil {
-				return nil, err
-			}
-		}
-		left = slices.DeleteFunc(left, func(i int) bool { return replies[i].Sealed != nil || replies[i].status == 1 })
 		if len(left) == 0 {
 			break
 		}
+		calls := build(left[0], inBucket).alone()
+		for _, i := range left[1:] {
+			calls = append(calls, build(i, inBucket))
+		}
+		if err := run(ctx, calls); err != nil {
+			return err
+		}
+		missing := left[:0]
+		for at, i := range left {
+			stored, status, err := parseReply(calls[at].cmd)
+			if err != nil {
+				return err
+			}
+			if found(i, stored, status == 1); stored.Sealed == nil && status != 1 {
+				missing = append(missing, i)
+			}
+		}
+		left = missing
 	}
-	return replies, nil
+	return nil
 }
 
 // places returns where tickets may be, the likelier place first: in a bucket or not.

@@ -81,7 +81,23 @@ type call struct {
 	cmd  *redis.Cmd      // the reply
 	wake chan wakeReason // set if the call has to wait in the queue
 	self [1]*call        // the pipeline of a call that goes alone
+
+	// Of newTicketCall: sha, and what its pointers point to. Each value in an interface would
+	// be an allocation.
+	words   [evalHead + 1 + changeArgs]any
+	texts   [3]string
+	numbers [3]int64
+	raw     [2]rawArg
 }
+
+// changeArgs is the most arguments of a script that follow the key.
+const changeArgs = 9
+
+// rawArg is an argument of bytes. A pointer to it is written without a copy.
+type rawArg []byte
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (b *rawArg) MarshalBinary() ([]byte, error) { return *b, nil }
 
 // evalHead is how many words of EVALSHA precede the keys.
 const evalHead = 3
@@ -92,6 +108,20 @@ func newCall(script script, keys []string, args ...any) *call {
 		sha = append(sha, key)
 	}
 	return &call{script: script, key: keys[0], keys: len(keys), sha: append(sha, args...)}
+}
+
+// newTicketCall is newCall for the key of one ticket. The caller appends the arguments to sha,
+// as pointers to texts, numbers and raw. The key must be a string: a Cluster's client reads it.
+func newTicketCall(script script, key string) *call {
+	c := &call{script: script, key: key, keys: 1}
+	c.sha = append(c.words[:0], "EVALSHA", script.hash, c.keys, key)
+	return c
+}
+
+// alone returns the call as the only one of its pipeline.
+func (c *call) alone() []*call {
+	c.self[0] = c
+	return c.self[:]
 }
 
 // runIn sends the call, or adds it to a pipeline. cmd gets the reply.

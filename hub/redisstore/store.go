@@ -116,9 +116,11 @@ func (s *Store) names() names { return names(cmp.Or(s.Prefix, DefaultPrefix)) }
 // build the record again.
 func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadline time.Time, life time.Duration) (made bool, err error) {
 	sent := time.Now()
-	c := newCall(s.scripts.create, []string{s.names().place(id, s.places()[0]).key},
-		sealed, deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli())
-	err = s.run(ctx, []*call{c})
+	c := newTicketCall(s.scripts.create, s.names().place(id, s.places()[0]).key)
+	c.raw[0] = sealed
+	c.numbers = [...]int64{deadline.UnixMilli(), life.Milliseconds(), deadline.Add(ticket.Tombstone).UnixMilli()}
+	c.sha = append(c.sha, &c.raw[0], &c.numbers[0], &c.numbers[1], &c.numbers[2])
+	err = s.run(ctx, c.alone())
 	s.observe(ctx, callCreate, sent, err)
 	if err != nil {
 		return false, err
@@ -140,17 +142,16 @@ func (s *Store) Create(ctx context.Context, id ticket.ID, sealed []byte, deadlin
 // Attach reads tickets and records node as waiting for them; node "" only reads. The
 // results are in the order of ids.
 func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ticket.Stored, error) {
-	start := time.Now()
-	replies, err := s.runTickets(ctx, ids, s.run, func(i int, at place) *call {
-		return newCall(s.scripts.attach, []string{at.key}, node)
-	})
+	start, all := time.Now(), make([]ticket.Stored, len(ids))
+	err := s.runTickets(ctx, len(ids), s.run, func(i int, inBucket bool) *call {
+		c := newTicketCall(s.scripts.attach, s.names().place(ids[i], inBucket).key)
+		c.texts[0] = node
+		c.sha = append(c.sha, &c.texts[0])
+		return c
+	}, func(i int, found ticket.Stored, _ bool) { all[i] = found })
 	s.observe(ctx, callName(len(ids), callAttach, callAttachMany), start, err)
 	if err != nil {
 		return nil, err
-	}
-	all := make([]ticket.Stored, len(ids))
-	for i, r := range replies {
-		all[i] = r.Stored
 	}
 	return all, nil
 }
@@ -158,28 +159,25 @@ func (s *Store) Attach(ctx context.Context, node string, ids ...ticket.ID) ([]ti
 // Change makes changes, each in one atomic step, and publishes them to the recorded
 // nodes. The outcomes are in the order of the changes.
 func (s *Store) Change(ctx context.Context, changes ...ticket.Change) ([]ticket.Outcome, error) {
-	ids := make([]ticket.ID, len(changes))
-	for i, c := range changes {
-		ids[i] = c.ID
-	}
+	all := make([]ticket.Outcome, len(changes))
 	start, name, run := time.Now(), callName(len(changes), callChange, callChangeMany), s.run
 	if s.Replicas > 0 && len(changes) == 1 && changes[0].WaitReplicas {
 		name = callChangeReplicated
 		run = func(ctx context.Context, calls []*call) error { return s.runAndWait(ctx, calls[0]) }
 	}
-	replies, err := s.runTickets(ctx, ids, run, func(i int, at place) *call {
-		c := changes[i]
-		return newCall(s.scripts.change, []string{at.key},
-			c.BaseTag, c.Sealed, unixMilli(c.NotBefore), unixMilli(c.NotAfter), c.ExpireAt.UnixMilli(),
-			c.ExcludeNode, ticket.UpdateHead(c.ID), s.names().mailbox(""), at.mailboxes)
-	})
+	err := s.runTickets(ctx, len(changes), run, func(i int, inBucket bool) *call {
+		change, at := &changes[i], s.names().place(changes[i].ID, inBucket)
+		c := newTicketCall(s.scripts.change, at.key)
+		c.raw = [...]rawArg{change.BaseTag, change.Sealed}
+		c.numbers = [...]int64{unixMilli(change.NotBefore), unixMilli(change.NotAfter), change.ExpireAt.UnixMilli()}
+		c.texts = [...]string{change.ExcludeNode, ticket.UpdateHead(change.ID), s.names().mailbox("")}
+		c.sha = append(c.sha, &c.raw[0], &c.raw[1], &c.numbers[0], &c.numbers[1], &c.numbers[2],
+			&c.texts[0], &c.texts[1], &c.texts[2], at.mailboxes)
+		return c
+	}, func(i int, found ticket.Stored, done bool) { all[i] = ticket.Outcome{Done: done, Stored: found} })
 	s.observe(ctx, name, start, err)
 	if err != nil {
 		return nil, err
-	}
-	all := make([]ticket.Outcome, len(changes))
-	for i, r := range replies {
-		all[i] = ticket.Outcome{Done: r.status == 1, Stored: r.Stored}
 	}
 	return all, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"loginhub/hub/client"
@@ -37,12 +38,30 @@ type Claims struct {
 // MaskedPhoneNumber returns the phone number in the claims of a confirmed ticket with most
 // digits hidden, such as +86138****8000; "" if there is none.
 func (t Ticket) MaskedPhoneNumber() string {
+	if !bytes.Contains(t.Claims, []byte(`"phone_number":`)) {
+		return ""
+	}
 	var c Claims
-	if !bytes.Contains(t.Claims, []byte(`"phone_number":`)) || json.Unmarshal(t.Claims, &c) != nil || len(c.PhoneNumber) < 8 {
+	if json.Unmarshal(t.Claims, &c) != nil || len(c.PhoneNumber) < 8 {
 		return ""
 	}
 	n := c.PhoneNumber
 	return n[:len(n)-8] + "****" + n[len(n)-4:]
+}
+
+// TokenExpiry returns exp of the claims of a confirmed ticket. Its name is in no other place
+// before it: within a string its quotes would be escaped.
+func (t Ticket) TokenExpiry() (time.Time, error) {
+	_, rest, _ := bytes.Cut(t.Claims, []byte(`"exp":`))
+	digits := 0
+	for digits < len(rest) && rest[digits]-'0' <= 9 {
+		digits++
+	}
+	seconds, err := strconv.ParseInt(string(rest[:digits]), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read claims: exp: %w", err)
+	}
+	return time.Unix(seconds, 0), nil
 }
 
 // TokenParams is what the confirming node adds to a ticket to build the token's claims.
