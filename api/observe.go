@@ -32,7 +32,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Response().Header()[requestIDHeader] = req.Header()
 		err := next(c)
 		if err != nil {
-			c.Error(err) // answers with the error; no other middleware may answer it again
+			s.handleError(err, c) // no other middleware may answer it again
 		}
 		route, status := c.Path(), c.Response().Status
 		if route == "" {

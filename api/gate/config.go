@@ -43,6 +43,7 @@ type Config struct {
 	ownOrigins    map[string]bool // of the hub's own page
 	ProviderSlots ratelimit.Slots
 	methods       map[string]LoginMethods // LoginMethods with all fields, and "" for the deployment
+	scanWith      map[string][]string     // by client
 }
 
 // Reload replaces the Reloadable for all requests that start from now on.
@@ -65,6 +66,10 @@ func (g *Gate) Reload(r Reloadable) {
 	for _, origin := range g.ownOrigins {
 		c.ownOrigins[origin] = true
 	}
+	c.scanWith = map[string][]string{}
+	for _, site := range r.Clients {
+		c.scanWith[site.ID] = c.appsOf(site)
+	}
 	g.active.Store(c)
 }
 
@@ -74,11 +79,9 @@ func (g *Gate) Current() *Config { return g.active.Load() }
 // Clients returns the current clients.
 func (g *Gate) Clients() []*client.Client { return g.active.Load().Clients }
 
-// contextKey is the key of the incoming in the echo.Context.
-const contextKey = "incoming"
-
-// incoming is what is resolved once per request.
-type incoming struct {
+// pinned is the echo.Context of a request with what is resolved once.
+type pinned struct {
+	echo.Context
 	cfg  *Config
 	from request.Addr
 	has  bool // from; it is not needed before
@@ -87,23 +90,20 @@ type incoming struct {
 // Pin stores the current Config in the request, so that a reload does not
 // change it in between.
 func (g *Gate) Pin(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		c.Set(contextKey, &incoming{cfg: g.active.Load()})
-		return next(c)
-	}
+	return func(c echo.Context) error { return next(&pinned{Context: c, cfg: g.active.Load()}) }
 }
 
 // ConfigOf returns the Config of a request.
-func ConfigOf(c echo.Context) *Config { return c.Get(contextKey).(*incoming).cfg }
+func ConfigOf(c echo.Context) *Config { return c.(*pinned).cfg }
 
 // Addr returns the address that a request comes from. It is resolved at the
 // first use, so that a health check without a forwarding header logs nothing.
 func (g *Gate) Addr(c echo.Context) request.Addr {
-	in := c.Get(contextKey).(*incoming)
-	if !in.has {
-		in.from, in.has = g.proxies.Addr(c.Request()), true
+	p := c.(*pinned)
+	if !p.has {
+		p.from, p.has = g.proxies.Addr(c.Request()), true
 	}
-	return in.from
+	return p.from
 }
 
 // ClientOf returns the ticket's client. ErrUnknownClient means that this node

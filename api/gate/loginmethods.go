@@ -88,7 +88,10 @@ func LinkTo(link string, id ticket.ID, frame string) string {
 
 // ScanWith returns the kinds of the providers whose app scans the client's code, in
 // the order of the configuration; empty, not nil, if no phone can confirm.
-func (cfg *Config) ScanWith(site *client.Client) []string {
+func (cfg *Config) ScanWith(site *client.Client) []string { return cfg.scanWith[site.ID] }
+
+// appsOf is ScanWith, which does not change until Reload.
+func (cfg *Config) appsOf(site *client.Client) []string {
 	kinds := []string{}
 	if p := cfg.drawerOf(site.ID); p != nil && p.Events != nil {
 		return append(kinds, p.Kind.Name) // no other app opens its code

@@ -82,9 +82,9 @@ func (g *CodeGuard) Exchange(ctx context.Context, a Attempt, call func(context.C
 	if g.refused.has(code, now) {
 		return provider.Identity{}, errCodeRefusedBefore
 	}
-	refund, err := g.count(a, now)
-	if err != nil {
-		return provider.Identity{}, err
+	counted := g.count(a, now)
+	if counted.err != nil {
+		return provider.Identity{}, counted.err
 	}
 	by, err := call(ctx)
 	refused := errors.Is(err, provider.ErrCodeInvalid)
@@ -92,24 +92,19 @@ func (g *CodeGuard) Exchange(ctx context.Context, a Attempt, call func(context.C
 		g.refused.add(code, time.Now())
 	}
 	if !refused && ctx.Err() == nil {
-		refund()
+		counted.refund()
 	}
 	return by, err
 }
 
 // count counts one call at every limit, or at none. The widest limit comes
 // first: it prevents one network from filling the tables of the others.
-func (g *CodeGuard) count(a Attempt, now time.Time) (refund func(), err error) {
+func (g *CodeGuard) count(a Attempt, now time.Time) (t taken) {
 	source := codeSource{a.From, a.Provider}
-	steps := []takeStep{
-		func() (func(), error) { return g.addresses.take(source, now) },
-		func() (func(), error) { return g.tickets.take(ticketSource{source, a.Ticket}, now) },
-	}
-	if net48, ok := network48(a.From); ok {
-		network := func() (func(), error) { return g.networks.take(codeSource{net48, a.Provider}, now) }
-		steps = append([]takeStep{network}, steps...)
-	}
-	return takeAll(steps...)
+	net48, wide := network48(a.From)
+	_ = (!wide || t.by(g.networks.take(codeSource{net48, a.Provider}, now))) &&
+		t.by(g.addresses.take(source, now)) && t.by(g.tickets.take(ticketSource{source, a.Ticket}, now))
+	return t
 }
 
 const (
@@ -147,7 +142,8 @@ func (d *refusedCodes) hash(a Attempt) refusedCode {
 		h.Write([]byte(a.Ticket))
 	}
 	h.Write([]byte(a.Code))
-	return refusedCode{a.Provider, [refusedHashSize]byte(h.Sum(nil))}
+	var sum [sha256.Size]byte
+	return refusedCode{a.Provider, [refusedHashSize]byte(h.Sum(sum[:0]))}
 }
 
 // has reports whether the code was refused recently: within refusedFor, and at

@@ -26,8 +26,7 @@ func newDeviceLimiter(perMinute int) *DeviceLimiter {
 // Allow counts a device authorization at every limit, or at none. client is the id of
 // a configured client.
 func (l *DeviceLimiter) Allow(addr netip.Prefix, client string, now time.Time) error {
-	_, err := takeAll(
-		func() (func(), error) { return l.clients.take(client, now) },
-		func() (func(), error) { return l.from.Take(addr, now) })
-	return err
+	var t taken
+	_ = t.by(l.clients.take(client, now)) && t.by(l.from.Take(addr, now))
+	return t.err
 }

@@ -134,7 +134,8 @@ func (l *Limits) userKey(user provider.Identity) userKey {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}
-	return userKey(h.Sum(nil)[:16])
+	var sum [sha256.Size]byte
+	return userKey(h.Sum(sum[:0])[:16])
 }
 
 // UserAttempt is one phone call whose user is known. Begin counts every outcome

@@ -20,10 +20,8 @@ func newOpenIDLimiter(rate int) *OpenIDLimiter {
 
 // Allow counts a request at every limit, or at none.
 func (l *OpenIDLimiter) Allow(addr netip.Prefix, client string, now time.Time) error {
-	steps := []takeStep{func() (func(), error) { return l.clients.take(client, now) }}
-	if net48, ok := network48(addr); ok {
-		steps = append(steps, func() (func(), error) { return l.networks.take(net48, now) })
-	}
-	_, err := takeAll(append(steps, func() (func(), error) { return l.addresses.take(addr, now) })...)
-	return err
+	var t taken
+	net48, wide := network48(addr)
+	_ = t.by(l.clients.take(client, now)) && (!wide || t.by(l.networks.take(net48, now))) && t.by(l.addresses.take(addr, now))
+	return t.err
 }

@@ -26,19 +26,19 @@ func newTicketLimiter(rate int) *TicketLimiter {
 // Allow counts a new ticket at every limit, or at none: an address over its own
 // limit uses nothing of the others. The widest limit comes first, so that a
 // flood does not fill the table of addresses.
-func (l *TicketLimiter) Allow(addr netip.Prefix, now time.Time) error {
-	_, err := l.Take(addr, now)
-	return err
-}
+func (l *TicketLimiter) Allow(addr netip.Prefix, now time.Time) error { return l.take(addr, now).err }
 
 // Take is Allow that also returns a function to refund the event. Call refund at
 // most once.
 func (l *TicketLimiter) Take(addr netip.Prefix, now time.Time) (refund func(), err error) {
-	steps := []takeStep{func() (func(), error) { return l.node.take(struct{}{}, now) }}
-	if net48, ok := network48(addr); ok {
-		steps = append(steps, func() (func(), error) { return l.networks.take(net48, now) })
-	}
-	return takeAll(append(steps, func() (func(), error) { return l.addresses.take(addr, now) })...)
+	t := l.take(addr, now)
+	return t.refund, t.err
+}
+
+func (l *TicketLimiter) take(addr netip.Prefix, now time.Time) (t taken) {
+	net48, wide := network48(addr)
+	_ = t.by(l.node.take(struct{}{}, now)) && (!wide || t.by(l.networks.take(net48, now))) && t.by(l.addresses.take(addr, now))
+	return t
 }
 
 // network48 returns the IPv6 /48 that contains the /64 of an address. It
@@ -51,24 +51,27 @@ func network48(addr netip.Prefix) (netip.Prefix, bool) {
 	return net48, err == nil
 }
 
-// takeStep counts one event at one limit.
-type takeStep func() (refund func(), err error)
+// taken is one event that several limits count, or none: if one refuses, those before it are
+// refunded.
+type taken struct {
+	refunds [3]func()
+	n       int
+	err     error // of the limit that has refused
+}
 
-// takeAll runs all steps. If one refuses, it refunds those before it.
-func takeAll(steps ...takeStep) (refund func(), err error) {
-	taken := make([]func(), 0, len(steps))
-	refund = func() {
-		for _, back := range taken {
-			back()
-		}
+// by adds the result of the next limit and reports whether it has counted the event.
+func (t *taken) by(refund func(), err error) bool {
+	if t.err = err; err != nil {
+		t.refund()
+		return false
 	}
-	for _, step := range steps {
-		back, err := step()
-		if err != nil {
-			refund()
-			return nil, err
-		}
-		taken = append(taken, back)
+	t.refunds[t.n] = refund
+	t.n++
+	return true
+}
+
+func (t *taken) refund() {
+	for _, back := range t.refunds[:t.n] {
+		back()
 	}
-	return refund, nil
 }

@@ -19,6 +19,9 @@ import (
 // maxBody bounds every request body, in bytes.
 const maxBody = 16 << 10
 
+// usualBody is the longest body whose memory is allocated before it arrives, in bytes.
+const usualBody = 1 << 10
+
 // bodyReadTimeout is how long a whole request body may take to arrive. Without
 // it a body sent byte by byte keeps a connection open for ever, also if no
 // handler reads it. It leaves enough time for the slowest provider.
@@ -48,7 +51,7 @@ func ReadBody(c echo.Context) ([]byte, error) {
 	if !isJSON && r.ContentLength > 0 {
 		return nil, ErrMediaType
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	body, err := readAll(c)
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	_, large := errors.AsType[*http.MaxBytesError](err)
 	switch {
@@ -62,6 +65,17 @@ func ReadBody(c echo.Context) ([]byte, error) {
 		return nil, Invalid("body: incomplete")
 	}
 	return body, nil
+}
+
+// readAll returns the body, or an *http.MaxBytesError.
+func readAll(c echo.Context) ([]byte, error) {
+	r := c.Request()
+	if n := r.ContentLength; n > 0 && n <= usualBody {
+		body := make([]byte, n)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	return io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
 }
 
 // isJSON reports whether a Content-Type is JSON in UTF-8.

@@ -167,9 +167,9 @@ func isPlain[T string | []byte](s T) bool {
 	return ascii || utf8.ValidString(string(s)) && !strings.Contains(string(s), "\u2028") && !strings.Contains(string(s), "\u2029")
 }
 
-// parseRecord is json.Unmarshal into a Ticket.
-func parseRecord(body []byte) (t Ticket, err error) {
-	r := recordReader{rest: body}
+// parseRecord is json.Unmarshal into a Ticket. key is the id of the key that sealed the record.
+func parseRecord(body []byte, key string) (t Ticket, err error) {
+	r := recordReader{rest: body, known: [...]string{key, string(Pending), string(Scanned), string(Confirmed)}}
 	if t = r.ticket(); !r.failed {
 		return t, nil
 	}
@@ -184,6 +184,7 @@ func parseRecord(body []byte) (t Ticket, err error) {
 type recordReader struct {
 	rest   []byte
 	failed bool
+	known  [4]string // texts that are not allocated again
 }
 
 func (r *recordReader) ticket() (t Ticket) {
@@ -267,7 +268,15 @@ func (r *recordReader) take(next string) bool {
 }
 
 // text reads a string without escapes.
-func (r *recordReader) text() string { return string(r.quoted()) }
+func (r *recordReader) text() string {
+	quoted := r.quoted()
+	for _, known := range r.known {
+		if string(quoted) == known {
+			return known
+		}
+	}
+	return string(quoted)
+}
 
 // quoted is text, valid until the body is changed.
 func (r *recordReader) quoted() []byte {

@@ -372,7 +372,7 @@ func (r *Keyring) Open(id ID, sealed []byte) (Ticket, error) {
 	if err != nil {
 		return Ticket{}, err
 	}
-	t, err := parseRecord(body)
+	t, err := parseRecord(body, p.key.ID)
 	if err != nil {
 		return Ticket{}, err
 	}
