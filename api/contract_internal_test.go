@@ -1,15 +1,20 @@
 package api
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -18,6 +23,7 @@ import (
 	"loginhub/api/events"
 	"loginhub/api/oidc"
 	"loginhub/hub"
+	"loginhub/hub/ticket"
 )
 
 func load(t *testing.T) *apitest.Spec {
@@ -192,3 +198,44 @@ func TestAsyncAPI(t *testing.T) {
 		}
 	}
 }
+
+// TestError_CallerGone: a caller who closes the connection while a request waits causes no
+// server error, neither in the metrics nor in the log.
+func TestError_CallerGone(t *testing.T) {
+	var log bytes.Buffer
+	counts := &requestCounts{}
+	s, err := New(Config{Hub: &hub.Hub{}, Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: counts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, gone := range []bool{false, true} {
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+		handler := s.observe(func(echo.Context) error {
+			if gone {
+				leave()
+			}
+			return fmt.Errorf("redis: %w: %w", context.Canceled, ticket.ErrStoreUnavailable)
+		})
+		if err := handler(s.router.NewContext(r, httptest.NewRecorder())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(counts.classes, []string{"5xx", "4xx"}) || counts.refusals != 1 || strings.Count(log.String(), "refused") != 1 {
+		t.Errorf("classes %v, %d refusals, log %s", counts.classes, counts.refusals, &log)
+	}
+}
+
+// requestCounts implements Metrics.
+type requestCounts struct {
+	noMetrics
+	classes  []string
+	refusals int
+}
+
+func (r *requestCounts) ObserveRequest(_ context.Context, _, class string, _ time.Duration) {
+	r.classes = append(r.classes, class)
+}
+
+func (r *requestCounts) IncRefusal(string) { r.refusals++ }

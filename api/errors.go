@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,6 +106,14 @@ var problems = []problem{
 // internalCode is the code of an error without a row: a bug.
 const internalCode = "internal_error"
 
+// A request ends with goneStatus (nginx's) and goneCode if its caller has closed the
+// connection before the answer. Anyone can do so, so it is not logged or counted as an error
+// of this node.
+const (
+	goneStatus = 499
+	goneCode   = "caller_gone"
+)
+
 // panicError is a panic that ended a request.
 type panicError struct {
 	value any
@@ -122,6 +131,10 @@ func (s *Server) handleError(err error, c echo.Context) {
 		if err != nil {
 			s.gate.Log.ErrorContext(c.Request().Context(), "request failed after the answer had begun", "path", c.Path(), "error", err)
 		}
+		return
+	}
+	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
+		_ = c.NoContent(goneStatus) // for the metrics and the access log
 		return
 	}
 	if s.oauthError(err, c) {
@@ -262,6 +275,9 @@ func writeProblem(c echo.Context, p problem, err error) error {
 func outcome(err error) (status int, code string) {
 	if err == nil {
 		return http.StatusOK, "ok"
+	}
+	if errors.Is(err, context.Canceled) {
+		return goneStatus, goneCode
 	}
 	err = fromFramework(err)
 	for _, p := range problems {
