@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"loginhub/api/gate"
 	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 )
@@ -106,6 +107,12 @@ func (s *openIDSite) checkUserInfo(t *testing.T, own, thief dpopKey, token strin
 			t.Errorf("%s: %d %q %s", c.what, a.status, challenge, a.body)
 		}
 	}
+	for method, want := range map[string]int{"HEAD": 200, "GET": 401} { // of the proof (RFC 9449, section 4.3)
+		a, err := s.send(s.stepContext(t), "HEAD", path, nil, own.prove(t, method, path, token)...)
+		if must(t, err); a.status != want {
+			t.Errorf("HEAD with a proof of %s: %d", method, a.status)
+		}
+	}
 	s.post(t, path, url.Values{"access_token": {token}}).requireOAuth(t, "in a form", 401, "invalid_token")
 	s.post(t, path, url.Values{"access_token": {token}}, own.prove(t, "POST", path, token)...).requireOAuth(t, "twice", 400, "invalid_request")
 	a, err := s.send(s.stepContext(t), "GET", path, nil)
@@ -128,6 +135,9 @@ func TestOpenID_DPoPConfidential(t *testing.T) {
 	if cnf, _ := info["cnf"].(map[string]any); info["token_type"] != "DPoP" || cnf["jkt"] != second.Thumbprint {
 		t.Errorf("introspection %v", info)
 	}
+	if info = s.post(t, "/oauth2/introspect", url.Values{"token": {next.Refresh}}, secret...).object(t); info["active"] != true || info["cnf"] != nil {
+		t.Errorf("introspection of a refresh token, which is not bound: %v", info)
+	}
 	bearer := s.obtain(t, "Bearer", refreshForm(next.Refresh), secret...)
 	info = s.post(t, "/oauth2/introspect", url.Values{"token": {bearer.Access}}, secret...).object(t)
 	if info["token_type"] != "Bearer" || info["cnf"] != nil || s.userinfo(t, bearer.Access).status != 200 {
@@ -136,6 +146,15 @@ func TestOpenID_DPoPConfidential(t *testing.T) {
 	a, err := s.send(s.stepContext(t), "GET", "/oauth2/userinfo", nil, first.prove(t, "GET", "/oauth2/userinfo", bearer.Access)...)
 	must(t, err)
 	a.requireOAuth(t, "a bearer token with the scheme DPoP", 401, "invalid_token")
+
+	// A client that gets a secret now: its refresh tokens stay bound.
+	all = s.obtain(t, "DPoP", codeForm(s.login(t, "client_id", "native", "scope", "openid offline_access").Get("code"), "client_id", "native"), first.token(t)...)
+	native := client.Client{ID: "native", Secret: hashOf(rpSecret), RedirectURIs: []string{rpCallback}, Grants: []string{client.GrantRefresh}, OfflineAccess: true, IDTokenAlg: client.AlgEdDSA}
+	s.server.Reload(gate.Reloadable{Signer: s.signer, Clients: []*client.Client{&native}})
+	info = s.post(t, "/oauth2/introspect", url.Values{"token": {all.Refresh}}, basic("native", rpSecret)...).object(t)
+	if cnf, _ := info["cnf"].(map[string]any); cnf["jkt"] != first.Thumbprint {
+		t.Errorf("introspection of a bound refresh token %v", info)
+	}
 }
 
 // TestOpenID_DPoPRequests: what binds a code, and what a client must prove.

@@ -25,7 +25,8 @@ type introspection struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
-	// Confirmation is the key that the caller's request must prove (RFC 9449, section 6.2).
+	// Confirmation is the key that the holder must prove (RFC 9449, section 6.2). A refresh
+	// token has one only if its client got it without a secret (section 5).
 	Confirmation confirmation `json:"cnf,omitzero"`
 }
 
@@ -57,7 +58,7 @@ func (h *tokenEndpoints) introspect(c echo.Context) error {
 			return c.JSON(http.StatusOK, introspection{})
 		}
 		return c.JSON(http.StatusOK, introspection{Active: true, Scope: strings.Join(s.Scope, " "), ClientID: s.Client, Expires: s.Ends,
-			Subject: s.Login.Subject, Issuer: h.issuerURL, AuthTime: s.Login.AuthTime, ACR: acr, AMR: s.Login.AMR})
+			Subject: s.Login.Subject, Issuer: h.issuerURL, AuthTime: s.Login.AuthTime, ACR: acr, AMR: s.Login.AMR, Confirmation: confirmation{s.DPoPKey}})
 	}
 	t, _, err := h.verifyAccess(ctx, cfg, text)
 	if err != nil && !errors.Is(err, errToken) {
