@@ -45,8 +45,8 @@ func TestCodeGuard_InventedCodes(t *testing.T) {
 	to, o := guarded(600)
 	runSynctest(t, behindProxy(to), func(t *testing.T, s *testServer) { // without refill: the clock does not advance
 		p, q := s.createTicket(t, nil, fromAddress(0)...), s.createTicket(t, nil, fromAddress(0)...)
-		if asked := sendInvented(t, s, 400, func(int) *browser { return p }, fromAddress(1)...); asked != 10 || o.calls() != asked {
-			t.Errorf("%d provider calls and %d answers 422, want 10 for 400 codes on one ticket", o.calls(), asked)
+		if asked := sendInvented(t, s, 60, func(int) *browser { return p }, fromAddress(1)...); asked != 10 || o.calls() != asked {
+			t.Errorf("%d provider calls and %d answers 422, want 10 for 60 codes on one ticket", o.calls(), asked)
 		}
 		ann := &phone{s, "p", "ann"}
 		ann.via(t, 1, q, "scan").ok(t, 200) // another ticket from the same address
@@ -57,14 +57,14 @@ func TestCodeGuard_InventedCodes(t *testing.T) {
 		for i := range pages {
 			pages[i] = s.createTicket(t, nil, fromAddress(0)...)
 		}
-		sendInvented(t, s, 400, func(i int) *browser { return pages[i%40] }, fromAddress(3)...)
+		sendInvented(t, s, 120, func(i int) *browser { return pages[i%40] }, fromAddress(3)...)
 		if asked := o.calls() - before; asked != 60 {
-			t.Errorf("%d provider calls for 400 codes on 40 tickets, want 60", asked)
+			t.Errorf("%d provider calls for 120 codes on 40 tickets, want 60", asked)
 		}
 		ann.via(t, 4, pages[0], "scan").ok(t, 200)
 
 		before = o.calls()
-		for i := range 100 { // a /48 has eight times the limit of a /64
+		for i := range 30 { // a /48 has eight times the limit of a /64
 			sendInvented(t, s, 20, func(j int) *browser { return pages[j%40] }, forwarded, fmt.Sprintf("2001:db8:1:%x::1", i))
 		}
 		if asked := o.calls() - before; asked != 480 {
@@ -75,7 +75,7 @@ func TestCodeGuard_InventedCodes(t *testing.T) {
 
 func TestCodeGuard_GoodCodesCostNothing(t *testing.T) {
 	runSynctest(t, withRateLimit(600), func(t *testing.T, s *testServer) {
-		for range 200 {
+		for range 80 { // more codes than an address may guess
 			p := s.createTicket(t, nil)
 			s.phone("ann").mustDo(t, p, "scan")
 			s.phone("ann").mustDo(t, p, "confirm")

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -59,15 +60,19 @@ func TestOpenAPI_RetryAfter(t *testing.T) {
 				continue
 			}
 			path := strings.NewReplacer("{ticket}", id, "{file}", "page/base.css", "{provider}", "account").Replace(r.Path)
-			for i := 0; ; i++ { // the first route uses up the minute, the first of events theirs; the clock does not advance
-				a, err := s.send(s.stepContext(t), r.Method, path, nil, fromAddress(0)...)
-				must(t, err)
-				if a.status == http.StatusTooManyRequests && a.header.Get("Retry-After") != "" {
+			request := httptest.NewRequest(r.Method, path, nil)
+			request.RemoteAddr = "127.0.0.1:1"
+			request.Header.Set(forwarded, fromAddress(0)[1])
+			for range 6000 { // the first route uses up the minute, the first of events theirs; the clock does not advance
+				w := httptest.NewRecorder() // costs less than a connection
+				if s.server.ServeHTTP(w, request); w.Code == http.StatusTooManyRequests {
 					break
 				}
-				if i > 6000 {
-					t.Fatalf("%s %s is not limited", r.Method, path)
-				}
+			}
+			a, err := s.send(s.stepContext(t), r.Method, path, nil, fromAddress(0)...)
+			must(t, err)
+			if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
+				t.Errorf("%s %s is not limited: %d", r.Method, path, a.status)
 			}
 		}
 	})
