@@ -29,7 +29,7 @@ after(async () => {
   for (const browser of Object.values(browsers)) await browser.close()
   for (const clean of cleanups) clean()
   for (const hub of Object.values(hubs)) await (await hub).stop()
-}, { timeout: 30000 })
+}, { timeout: 120000 })
 
 // Returns the hub of a test. Its start takes longer than most tests, so those with the same options share it.
 async function hubFor(t, { ownHub, ...options }) {
@@ -54,7 +54,7 @@ async function siteFor(host) {
  * `scale` is that of a screen, for contexts with `viewport: null`. `expected` matches the console errors that are part of the test.
  */
 export function browserTest(name, { proxy, site: withSite, siteHost, expected, clients, scale, ...options }, run) {
-  test(name, { timeout: 120000 }, async (t) => {
+  test(name, { timeout: 300000 }, async (t) => {
     if (proxy) {
       await proxy.listen()
       t.after(() => proxy.close())
@@ -89,7 +89,7 @@ export function browserTest(name, { proxy, site: withSite, siteHost, expected, c
 const LEFT = /WebSocket is closed before the connection is established/
 
 async function watch(page, hosts, problems, expected) {
-  page.setDefaultTimeout(30000)
+  page.setDefaultTimeout(90000) // it only ends a test that hangs
   page.on('console', (message) => {
     const text = message.text()
     if (['error', 'warning'].includes(message.type()) && !LEFT.test(text) && !expected?.test(text)) problems.push(`console: ${text}`)

@@ -167,7 +167,7 @@ browserTest('widget: language and theme follow the attributes', { site: true, cl
 browserTest('widget: an expired code is refreshed by the keyboard, and the state is announced', { site: true, clients, env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ hub, site, visit }) => {
   embed(site, hub)
   const page = await visit(site.url, { reducedMotion: 'reduce' })
-  await page.waitForSelector('login-qr .veil', { state: 'visible', timeout: 30000 })
+  await page.waitForSelector('login-qr .veil', { state: 'visible' })
   await accessible(page)
   assert.equal(await page.getAttribute('login-qr .status', 'aria-live'), 'polite')
   assert.equal(await page.textContent('login-qr .status'), 'This code has expired')

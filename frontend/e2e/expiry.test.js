@@ -9,7 +9,7 @@ browserTest('expired code: renewed by the page, then by a click', { env }, async
   const page = await visit('/?lang=en', {
     prepare: (opened) => opened.on('request', (request) => isCode(request) && codes.add(request.url())),
   })
-  await page.waitForSelector('#renew', { state: 'visible', timeout: 30000 })
+  await page.waitForSelector('#renew', { state: 'visible' })
   assert.equal(codes.size, 6, 'the first code and five renewals')
   assert.equal(await page.textContent('#status'), 'This code has expired')
   await page.focus('#renew')

@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -35,18 +36,31 @@ export function binary(variable, pkg) {
   return process.env[variable] || (binaries[pkg] ??= build(pkg))
 }
 
-/** Returns a port that is free now. */
+/**
+ * Returns a port that is free, below the range that Linux uses for outgoing connections. The UDP port
+ * of the same number reserves it for this process, as in hubtest.FreePort.
+ */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = 10000 + randomInt(22000)
+    const sign = createSocket('udp4').unref()
+    const server = createServer()
+    try {
+      sign.bind(port, '127.0.0.1')
+      await once(sign, 'listening')
+      server.listen(port, '127.0.0.1')
+      await once(server, 'listening')
+      server.close()
+      await once(server, 'close')
+      return port
+    } catch {
+      sign.close()
+    }
+  }
 }
 
 /** Calls `done()` every few milliseconds until it returns true. Throws after `timeout` milliseconds. */
-export async function waitFor(done, timeout = 20000) {
+export async function waitFor(done, timeout = 90000) {
   for (const startedAt = Date.now(); !await done(); await pause(20)) {
     if (Date.now() - startedAt > timeout) throw new Error(`timeout waiting for ${done}`)
   }
@@ -64,7 +78,7 @@ export async function start(command, args, { env, ready }) {
   const exit = once(child, 'exit').then(() => { exited = true })
   const closed = once(child, 'close')
   for (const startedAt = Date.now(); !await ready(log); await pause(20)) {
-    if (!exited && Date.now() - startedAt < 20000) continue
+    if (!exited && Date.now() - startedAt < 90000) continue
     child.kill('SIGKILL')
     throw new Error(`${command} ${exited ? 'ended at once' : 'is not ready'}:\n${log}`)
   }

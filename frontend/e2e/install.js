@@ -17,7 +17,7 @@ function installOnce(hubURL) {
   const dir = tempDir('site')
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
   const options = ['--registry', 'http://127.0.0.1:9/', '--cache', join(dir, '.npm'), '--fetch-retries=0', '--no-audit', '--no-fund', '--no-update-notifier']
-  execFileSync('npm', ['install', `${hubURL}/client.tgz`, ...options], { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'], timeout: 60000 })
+  execFileSync('npm', ['install', `${hubURL}/client.tgz`, ...options], { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'], timeout: 300000 })
   const { packages } = JSON.parse(readFileSync(join(dir, 'package-lock.json'), 'utf8'))
   return { dir, locked: packages['node_modules/loginhub-client'] }
 }

@@ -92,7 +92,7 @@ browserTest('a lost connection is spoken once, and its end too', { expected: /ER
   await page.waitForFunction(() => globalThis.spoken.length > 0)
   await accessible(page)
   await page.context().setOffline(false)
-  await page.waitForFunction(() => globalThis.spoken.length > 1, null, { timeout: 30000 })
+  await page.waitForFunction(() => globalThis.spoken.length > 1)
   assert.deepEqual(await page.evaluate('spoken'), ['Connection lost, reconnecting…', 'Waiting for your scan'])
 })
 

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { waitFor } from './hub.js'
-import { Proxy } from './proxy.js'
 import { callAsPhone } from './phone.js'
 import { PHONE, browserTest, inState, onScreen, phonePath, scanAs } from './browser.js'
 
@@ -40,19 +38,6 @@ browserTest('nginx without WebSocket: the long poll delivers', { nginx: blocked,
   const page = await visit('/')
   await confirm(hub, page)
   await loggedIn(page)
-})
-
-const ignoring = new Proxy()
-ignoring.mode = 'ignore'
-
-browserTest('unanswered upgrade: the page has its token within 5 s', { proxy: ignoring, expected: socketFailed }, async ({ hub, visit, t }) => {
-  const upgrade = once(ignoring, 'upgrade').then(() => performance.now())
-  const page = await visit('/')
-  await confirm(hub, page)
-  await loggedIn(page)
-  const duration = performance.now() - await upgrade
-  t.diagnostic(`token after ${Math.round(duration)} ms`)
-  assert.ok(duration > 2400 && duration < 5000, `token after ${duration} ms`)
 })
 
 browserTest('offline: the page has its token as soon as it is online', { expected: /ERR_INTERNET_DISCONNECTED/ }, async ({ hub, visit }) => {

@@ -62,7 +62,7 @@ browserTest('screens: rejected', {}, async ({ visit }) => {
 
 browserTest('screens: expired', { env: { LOGINHUB_TICKET_TTL: '1s' } }, async ({ visit }) => {
   const page = await visit('/')
-  await page.waitForSelector('#renew', { state: 'visible', timeout: 30000 })
+  await page.waitForSelector('#renew', { state: 'visible' })
   await checkScreens(page, 'expired')
 })
 

@@ -85,7 +85,7 @@ for (const [url, selector] of [['/?client_id=demo&lang=en', '#qr + canvas'], ['w
         globalThis.renamed = 0
         new MutationObserver((all) => { globalThis.renamed += all.length }).observe(canvas, { attributeFilter: ['aria-label', 'role'] })
       })
-      await page.waitForFunction(() => globalThis.draws.length >= 4, null, { timeout: 20000 })
+      await page.waitForFunction(() => globalThis.draws.length >= 4)
       await accessible(page)
       const draws = await page.evaluate('draws')
       // A timer of a busy machine may be late, but no two drawings are ever nearer than a third of a second.
@@ -162,7 +162,7 @@ browserTest('living code: a phone that starts six times slower logs in, by the c
     },
   })
   await phone.click('#scan')
-  await phone.waitForSelector('#phone[data-screen="consent"]', { timeout: 40000 })
+  await phone.waitForSelector('#phone[data-screen="consent"]')
   t.diagnostic(`from the code to the answer of its scan: ${(performance.now() - startedAt).toFixed(0)} ms`)
   await phone.click('#reject')
   await inState(page, 'rejected')
