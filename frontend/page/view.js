@@ -1,6 +1,6 @@
 import { createMark, fillApps } from '../client/widget/apps.js'
 import { fitCode, watchCode } from '../client/widget/code.js'
-import { clientsEntry, isCodeless, launchKey, requestLine, setLaunchLink, textFor } from '../client/widget/hints.js'
+import { clientsEntry, errorText, isCodeless, launchKey, requestLine, setLaunchLink, textFor } from '../client/widget/hints.js'
 import { LivingCode, withFrame } from '../client/widget/livingcode.js'
 import { pictureOf } from '../client/widget/picture.js'
 import { createRing } from '../client/widget/ring.js'
@@ -80,7 +80,7 @@ function showLinks({ launchUrl, phone }, frame) {
 }
 
 function status({ state, messages, error, reason, user }) {
-  if (state === 'error') return errorMessages(messages, error)[0]
+  if (state === 'error') return errorText(messages.errors, error)[0]
   if (state === 'rejected') return textFor(messages.rejectedBy, reason) ?? messages.rejected
   if (state === 'confirmed' && user?.nickname) return fill(messages.loggedInAs, { name: user.nickname })
   return state === 'done' ? '' : messages[state] ?? ''
@@ -89,7 +89,7 @@ function status({ state, messages, error, reason, user }) {
 // Returns what a screen reader reads beside the status: who scanned, what to do, that the connection is lost and
 // that it is back.
 function spoken({ state, messages, live, error, user, matchCode }, previous) {
-  if (state === 'error') return errorMessages(messages, error)[1]
+  if (state === 'error') return errorText(messages.errors, error)[1]
   if (isLost(state, live)) return messages.offline
   if (state === 'scanned') return `${user?.nickname || messages.someone} ${messages.hasScanned}${matchCode ? `. ${messages.match}: ${matchCode}` : ''}`
   return state === previous.state && $('spoken').textContent ? messages[state] : ''
@@ -106,16 +106,12 @@ function hint({ state, messages, live, site, user }) {
 }
 
 function errorHint({ error }, messages, retry) {
-  const [, hintText] = errorMessages(messages, error)
+  const [, hintText] = errorText(messages.errors, error)
   const parts = [hintText]
   if (error.code === 'origin_not_allowed') parts.push(clientsEntry(document.body.dataset.client))
   else if (error.detail && error.code !== 'network') parts.push(requestLine(error, messages) || `${error.detail} (${error.code})`)
   if (retry) parts.push(fill(messages.retryIn, { n: retry }))
   return parts.join('\n')
-}
-
-function errorMessages(messages, error) {
-  return textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
 }
 
 // Sets a text, unless it is the same: a screen reader reads a live region again at every write.

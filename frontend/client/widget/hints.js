@@ -31,6 +31,18 @@ export function requestLine({ detail = '' }, messages) {
 export const textFor = (texts, word = '') => (Object.prototype.hasOwnProperty.call(texts, word) ? texts[word] : undefined)
 
 /**
+ * Returns the text for an error. A page without WebCrypto has no key for its token, which a client may demand.
+ *
+ * @template T
+ * @param {Record<string, T>} errors
+ * @param {{code: string, detail: string, foreign: boolean}=} error
+ */
+export function errorText(errors, error) {
+  const keyless = error?.code === 'invalid_request' && /^jwk: required/.test(error.detail) && !globalThis.crypto?.subtle
+  return textFor(errors, keyless ? 'webcrypto_missing' : error?.code) ?? (error?.foreign ? errors.network : errors.unknown)
+}
+
+/**
  * Reports whether no phone can confirm the login, so that a code leads nowhere.
  *
  * @param {{scanWith?: string[]}} snapshot

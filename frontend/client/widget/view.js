@@ -4,7 +4,7 @@
 import { appName, createMark, fillApps } from './apps.js'
 import { showBranding } from './branding.js'
 import { fitCode, watchCode } from './code.js'
-import { clientsEntry, isCodeless, launchKey, requestLine, setLaunchLink, textFor } from './hints.js'
+import { clientsEntry, errorText, isCodeless, launchKey, requestLine, setLaunchLink, textFor } from './hints.js'
 import { LivingCode, withFrame } from './livingcode.js'
 import { cleanName, initialOf } from './names.js'
 import { createPicture, pictureOf, showPicture } from './picture.js'
@@ -177,7 +177,7 @@ function hint({ state, live, error, user }, messages, client) {
   if (state === 'scanned') return user?.verified ? '' : messages.claimed
   if (error?.code === 'origin_not_allowed') return `${messages.errors.origin_not_allowed}\n${clientsEntry(client)}`
   if (state !== 'error') return ''
-  const text = textFor(messages.errors, error?.code) ?? (error?.foreign ? messages.errors.network : messages.errors.unknown)
+  const text = errorText(messages.errors, error)
   // The site's page has sent something wrong, such as a client that the hub does not know.
   const more = error?.code === 'invalid_request' ? error.detail : requestLine(error ?? {}, messages)
   return more ? `${text}\n${more}` : text

@@ -88,8 +88,13 @@ browserTest('sealed token: a page without WebCrypto gets the token as it is', in
   await logIn(phone, page, 'Ann')
 })
 
-browserTest('sealed token: a page without WebCrypto says why a strict client refuses it', { ...insecure, expected: /status of 400/ }, async ({ visit }) => {
+browserTest('sealed token: a page without WebCrypto says why a strict client refuses it', { ...insecure, expected: /status of 400/ }, async ({ hub, site, visit }) => {
   const page = await visit('/?client_id=strict')
   await inState(page, 'error')
+  assert.equal(await page.textContent('#status'), '此处无法显示二维码')
   assert.match(await page.textContent('#login'), /jwk: required, because the client has token_encryption: require/)
+  site.files = { '/': `<!doctype html><html lang="en"><script type="module" src="${hub.url}/assets/client/widget/login-qr.js"></script><login-qr client="strict"></login-qr></html>` }
+  const embedded = await visit(site.url)
+  await embedded.waitForSelector('login-qr .card[data-state="error"]')
+  assert.match(await embedded.textContent('login-qr .hint'), /^The code cannot be shown here\. .*\njwk: required/)
 })
