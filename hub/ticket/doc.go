@@ -2,7 +2,7 @@
 // and their transitions, the view that the browser gets, the seal of a record,
 // and the errors.
 //
-// It imports the standard library only. Redis is in package hub/redisstore,
+// It imports the standard library and golang.org/x/crypto only. Redis is in package hub/redisstore,
 // sockets in package hub, HTTP in package api, and signing in package api/token.
 //
 // A Ticket is a value. A step (Scan, Confirm, Reject, Ack, Expire) returns the
