@@ -103,7 +103,7 @@ func oneOf(name, value string, known ...string) (string, error) {
 		}
 		return value, nil
 	}
-	return "", fmt.Errorf("%s %.40q: %s", name, value, strings.TrimPrefix(strings.Join(known, ", "), ", "))
+	return "", fmt.Errorf("%s %.40q: use one of %s", name, value, strings.TrimPrefix(strings.Join(known, ", "), ", "))
 }
 
 // grants returns the client's grants: the given ones, or authorization_code if there are

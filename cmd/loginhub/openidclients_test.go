@@ -94,7 +94,7 @@ func TestOpenIDClients_Errors(t *testing.T) {
 		uris + ", claims: {a: {1: b}}":                      "JSON",
 		"dpop_bound_access_tokens: true":                    "redirect_uris",
 		"secret_env: OPENID_GOOD":                           "redirect_uris",
-		"delivery: jwt":                                     "token, code",
+		"delivery: jwt":                                     "use one of token, code",
 		"delivery: code":                                    "needs secret_file",
 		"delivery: code, secret_env: OPENID_SHORT":          "16 characters",
 		"delivery: code, jwks_uri: 'https://a.example/'":    "jwks_uri: is for OpenID",
