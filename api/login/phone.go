@@ -162,14 +162,6 @@ func (l *Handlers) phoneCall(c echo.Context, a ticket.Action) (*hub.Call, error)
 // admission reads the body of a phone's call. All calls have the same body; a field that a
 // call does not need is checked too.
 func (l *Handlers) admission(c echo.Context, a ticket.Action) (*gate.Admission, error) {
-	body, err := request.ReadBody(c)
-	if err != nil {
-		return nil, err
-	}
-	id, err := request.TicketID(c)
-	if err != nil {
-		return nil, err
-	}
 	var in struct {
 		Provider  string      `json:"provider"`
 		Code      string      `json:"code"`
@@ -179,7 +171,8 @@ func (l *Handlers) admission(c echo.Context, a ticket.Action) (*gate.Admission, 
 		Frame     string      `json:"frame"`
 		User      ticket.User `json:"user"`
 	}
-	if err := request.DecodeBody(body, &in); err != nil {
+	id, err := readCall(c, &in)
+	if err != nil {
 		return nil, err
 	}
 	switch {

@@ -36,15 +36,8 @@ func (l *Handlers) knownCookie(c echo.Context) string {
 // Remember is POST …/remember: the hub's own page, whose user has confirmed, keeps this in a
 // cookie of its browser. The next login of this user here is not a new browser's.
 func (l *Handlers) Remember(c echo.Context) error {
-	body, err := request.ReadBody(c)
+	id, err := readCall(c, &struct{}{})
 	if err != nil {
-		return err
-	}
-	id, err := request.TicketID(c)
-	if err != nil {
-		return err
-	}
-	if err := request.DecodeBody(body, &struct{}{}); err != nil {
 		return err
 	}
 	if err := l.remember(c, id); err != nil {

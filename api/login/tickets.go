@@ -204,20 +204,27 @@ func requestedClient(cfg *gate.Config, id *string) (*client.Client, error) {
 	return nil, request.Invalid("client_id: unknown; send an id of the clients file, or none if it has one client")
 }
 
-// Ack is POST …/ack: the page has received the token.
-func (l *Handlers) Ack(c echo.Context) error {
+// readCall decodes the body of a call for a ticket, and returns the ticket's id. The order
+// of its checks is that of the wire contract.
+func readCall(c echo.Context, into any) (ticket.ID, error) {
 	body, err := request.ReadBody(c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	id, err := request.TicketID(c)
 	if err != nil {
-		return err
+		return "", err
 	}
+	return id, request.DecodeBody(body, into)
+}
+
+// Ack is POST …/ack: the page has received the token.
+func (l *Handlers) Ack(c echo.Context) error {
 	var in struct {
 		Seq *int64 `json:"seq"`
 	}
-	if err := request.DecodeBody(body, &in); err != nil {
+	id, err := readCall(c, &in)
+	if err != nil {
 		return err
 	}
 	if in.Seq == nil {
@@ -241,15 +248,8 @@ type cancelResponse struct {
 
 // Cancel is POST …/cancel: the browser no longer wants the ticket.
 func (l *Handlers) Cancel(c echo.Context) error {
-	body, err := request.ReadBody(c)
+	id, err := readCall(c, &struct{}{})
 	if err != nil {
-		return err
-	}
-	id, err := request.TicketID(c)
-	if err != nil {
-		return err
-	}
-	if err := request.DecodeBody(body, &struct{}{}); err != nil {
 		return err
 	}
 	err = request.CheckBearer(c.Request(), id)

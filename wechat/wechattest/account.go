@@ -2,7 +2,6 @@ package wechattest
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -27,14 +26,10 @@ func createScene(s *Server, r *http.Request, f Fault) answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	app, refusal := s.checkToken(r.URL.Query().Get("access_token"))
+	app, refusal := readCall(s, r, &in)
 	switch {
-	case r.Method != http.MethodPost:
-		return failure(43002, f)
 	case refusal != 0:
 		return failure(refusal, f)
-	case json.NewDecoder(r.Body).Decode(&in) != nil:
-		return failure(47001, f)
 	case app.Token == "": // no verified service account
 		return failure(48001, f)
 	case in.Name != "QR_STR_SCENE":
@@ -112,14 +107,9 @@ func phoneNumber(s *Server, r *http.Request, f Fault) answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	app, refusal := s.checkToken(r.URL.Query().Get("access_token"))
-	switch {
-	case r.Method != http.MethodPost:
-		return failure(43002, f)
-	case refusal != 0:
+	app, refusal := readCall(s, r, &in)
+	if refusal != 0 {
 		return failure(refusal, f)
-	case json.NewDecoder(r.Body).Decode(&in) != nil:
-		return failure(47001, f)
 	}
 	s.perCodeOf(in.Code)
 	code := s.phoneCodes[in.Code]

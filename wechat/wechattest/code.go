@@ -2,7 +2,6 @@ package wechattest
 
 import (
 	"bytes"
-	"encoding/json"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -25,14 +24,12 @@ func wxacode(s *Server, r *http.Request, f Fault) answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	app, refusal := s.checkToken(r.URL.Query().Get("access_token"))
+	app, refusal := readCall(s, r, &in)
 	switch {
-	case r.Method != http.MethodPost:
-		return failure(43002, f)
+	case refusal == 47001, refusal == 0 && (in.Scene == "" || len(in.Scene) > 32):
+		return failure(40169, f)
 	case refusal != 0:
 		return failure(refusal, f)
-	case json.NewDecoder(r.Body).Decode(&in) != nil, in.Scene == "", len(in.Scene) > 32:
-		return failure(40169, f)
 	case !sceneText.MatchString(in.Scene):
 		return failure(40129, f)
 	case strings.HasPrefix(in.Page, "/"), strings.Contains(in.Page, "?"):

@@ -1,7 +1,6 @@
 package wechattest
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -71,14 +70,10 @@ func sendMessage(s *Server, r *http.Request, f Fault) answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	app, refusal := s.checkToken(r.URL.Query().Get("access_token"))
+	app, refusal := readCall(s, r, &in)
 	switch {
-	case r.Method != http.MethodPost:
-		return failure(43002, f)
 	case refusal != 0:
 		return failure(refusal, f)
-	case json.NewDecoder(r.Body).Decode(&in) != nil:
-		return failure(47001, f)
 	case !openID.MatchString(in.User):
 		return failure(40003, f)
 	case app.Templates[in.Template] == nil:

@@ -98,6 +98,21 @@ func (s *Server) AccessTokens() []string {
 	return all
 }
 
+// readCall decodes the body of a POST with an access_token. It returns the token's
+// application, or the errcode. Called with mu held.
+func readCall(s *Server, r *http.Request, into any) (app App, refusal int) {
+	if r.Method != http.MethodPost {
+		return App{}, 43002
+	}
+	if app, refusal = s.checkToken(r.URL.Query().Get("access_token")); refusal != 0 {
+		return app, refusal
+	}
+	if json.NewDecoder(r.Body).Decode(into) != nil {
+		return app, 47001
+	}
+	return app, 0
+}
+
 // checkToken returns the application of an access_token, or the errcode. Called with
 // mu held.
 func (s *Server) checkToken(token string) (app App, refusal int) {
