@@ -128,7 +128,7 @@ func (r *records) applyChange(ctx context.Context, was ticket.Ticket, next *tick
 // stalled and has released its waiters.
 const maxRereads = 5
 
-// reread reads a ticket that waits here again, now and so many times more, every retrySweep.
+// reread reads a waiting ticket again, now and then every retrySweep, times in all.
 func (r *records) reread(id ticket.ID, times int) {
 	if times == 0 || !r.waiters.waits(id) {
 		return
