@@ -165,6 +165,7 @@ func TestVerify_FindsEachChange(t *testing.T) {
 		"moved":     {append(append(clone(good[:4]), good[5], good[4]), good[6:]...), "file0:5: it is line 6, but line 5 comes next"},
 		"repeated":  {append(append(clone(good[:5]), good[4]), good[5:]...), "file0:6: it is line 5, but line 6 comes next"},
 		"inserted":  {append(append(clone(good[:5]), "{\"msg\":\"x\"}\n"), good[5:]...), "file0:6: it is not part of the chain"},
+		"too long":  {append(clone(good[:5]), strings.Repeat("x", 1<<20)), "file0:6: it is longer than the lines of a node"},
 		"replaced":  {append(clone(good[:5]), foreign...), "file0:6: another chain begins here"},
 		"signature": {append([]string{strings.Replace(good[0], `"signature":"[`, `"signature":"`, 1)}, good[1:]...), "file0:1: signature: not signed"},
 		"copied":    {append([]string{strings.Replace(good[0], `\"n\":1`, `\"n\":2`, 1)}, good[1:]...), "file0:1: signature: it is of another line"},

@@ -43,10 +43,15 @@ type Verifier struct {
 func (v *Verifier) File(name string, file io.Reader) error {
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, maxLine)
-	for at := 1; lines.Scan(); at++ {
+	at := 1
+	for ; lines.Scan(); at++ {
 		v.line(fmt.Sprintf("%s:%d", name, at), lines.Bytes())
 	}
-	if err := lines.Err(); err != nil {
+	err := lines.Err()
+	switch {
+	case errors.Is(err, bufio.ErrTooLong):
+		v.find("%s:%d: it is longer than the lines of a node (%d bytes); the rest of the file is not read", name, at, maxLine)
+	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
