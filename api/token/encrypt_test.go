@@ -30,7 +30,7 @@ func TestEncrypt_ReadByJose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		jwe, err := jose.ParseEncrypted(text, []jose.KeyAlgorithm{jose.ECDH_ES}, []jose.ContentEncryption{jose.A256GCM})
+		jwe, err := jose.ParseEncryptedCompact(text, []jose.KeyAlgorithm{jose.ECDH_ES}, []jose.ContentEncryption{jose.A256GCM})
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
