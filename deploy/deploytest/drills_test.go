@@ -53,10 +53,10 @@ func TestDrill_Scripts(t *testing.T) {
 			for range 8 {
 				ports = append(ports, hubtest.FreePort(t))
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 7*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "sh", path)
-			cmd.Env = append(os.Environ(), "DRILL_PROGRAM="+program, "DRILL_WECHAT="+wechat, "DRILL_PORTS="+strings.Join(ports, " "), "TMPDIR="+t.TempDir())
+			cmd.Env = append(os.Environ(), "DRILL_SLOWNESS=5", "DRILL_PROGRAM="+program, "DRILL_WECHAT="+wechat, "DRILL_PORTS="+strings.Join(ports, " "), "TMPDIR="+t.TempDir())
 			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends what it has started
 			cmd.WaitDelay = 10 * time.Second
 			if out, err := cmd.CombinedOutput(); err != nil {

@@ -11,9 +11,10 @@ fail() {
     exit 1
 }
 
-# within SECONDS COMMAND... repeats the command until it succeeds.
+# within SECONDS COMMAND... repeats the command until it succeeds. On a machine that is N
+# times slower set DRILL_SLOWNESS=N.
 within() {
-    until_time=$(($(date +%s) + $1))
+    until_time=$(($(date +%s) + $1 * ${DRILL_SLOWNESS:-1}))
     shift
     until ("$@") >/dev/null 2>&1; do
         [ "$(date +%s)" -lt "$until_time" ] || fail "in time: $*"

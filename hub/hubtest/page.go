@@ -30,6 +30,7 @@ type Page struct {
 	Headers   []string  // pairs, added to each request
 	CreatedAt time.Time // when the successful attempt to create the ticket began
 	Blocked   bool      // WebSockets gave no view although a poll was answered; may be set beforehand
+	Patient   bool      // waits longer for the first view, so that a slow machine is no refusal
 
 	Token      string    // the first one received
 	TokenAt    time.Time // when Token was received
@@ -101,6 +102,9 @@ func (p *Page) attempt(ctx context.Context) (again time.Duration, err error) {
 
 func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
 	limit := firstView
+	if p.Patient {
+		limit *= slowest
+	}
 	dial, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s, err := p.Ticket.Dial(dial, p.Entry(), p.Headers...)
@@ -120,7 +124,7 @@ func (p *Page) socket(ctx context.Context) (again time.Duration, err error) {
 			p.Trace.add("socket ended: %v", err)
 			return p.closed(websocket.CloseStatus(err)), ctx.Err()
 		}
-		if limit == firstView {
+		if limit != silence {
 			p.Sockets++
 		}
 		limit, p.failures = silence, 0

@@ -97,7 +97,7 @@ func redisZ(score float64, member string) redis.Z { return redis.Z{Score: score,
 
 // limit returns the context of one case.
 func limit(t testing.TB) context.Context {
-	ctx, cancel := hubtest.WithTimeout(20 * time.Second)
+	ctx, cancel := hubtest.WithTimeout(time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -213,14 +213,14 @@ func (r *fixture) listen(t testing.TB) *inbox {
 	return b
 }
 
-// await receives one value, within ten seconds.
+// await receives one value, within a minute.
 func await[T any](t testing.TB, from <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(10 * time.Second):
-		t.Fatalf("not within 10 s: %s", what)
+	case <-time.After(time.Minute):
+		t.Fatalf("not within a minute: %s", what)
 		panic("unreachable")
 	}
 }
