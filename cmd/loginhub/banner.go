@@ -55,7 +55,7 @@ func (s *settings) printBanner(out io.Writer, w endpoints) {
 	}
 	fmt.Fprintf(&b, "\n  loginhub %s\n\n  Open   %s\n", version(), w.local)
 	if w.link != w.local {
-		if loopbackOrigin(w.link) {
+		if isLoopbackURL(w.link) {
 			fmt.Fprintf(&b, "         A phone cannot open the code's link, %s: this node has no address in\n"+
 				"         a local network. Set one:\n", w.link)
 		} else {

@@ -66,32 +66,22 @@ func containsLoopback(p netip.Prefix) bool {
 
 // insecureOrigins warns of http origins under an https public URL: anyone on the
 // network path can change such a page and read its tokens. Loopback origins are
-// exempt, because they have no network path.
+// exempt, because they have no network path. It also warns of pages that cannot
+// make the key that their client demands.
 func (s *settings) insecureOrigins() (texts []string) {
-	if !strings.HasPrefix(s.publicOrigin, "https://") {
-		return nil
-	}
 	for _, c := range s.clients {
-		for _, origin := range c.Origins {
-			if strings.HasPrefix(origin, "http://") && !loopbackOrigin(origin) {
+		for _, origin := range append([]string{s.publicOrigin}, c.Origins...) {
+			switch {
+			case !strings.HasPrefix(origin, "http://") || isLoopbackURL(origin):
+			case c.RequiresPageKey():
+				texts = append(texts, fmt.Sprintf("client %s: token_encryption is require, and browsers make no key at %s, so its pages get no ticket; serve them over https", c.ID, origin))
+			case strings.HasPrefix(s.publicOrigin, "https://"):
 				texts = append(texts, fmt.Sprintf("client %s: the origin %s is not https, so anyone on the network path can read its tokens; "+
 					"serve the site over https and change origins in the clients file", c.ID, origin))
 			}
 		}
 	}
 	return texts
-}
-
-// loopbackOrigin reports whether the page is served by the browser's own machine
-// (RFC 6761, section 6.3).
-func loopbackOrigin(origin string) bool {
-	u, err := url.Parse(origin)
-	if err != nil {
-		return false
-	}
-	host := u.Hostname()
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // durationWarnings returns durations that do not fit together.

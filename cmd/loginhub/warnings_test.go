@@ -62,9 +62,11 @@ func TestWarnings_UnlikelySettings(t *testing.T) {
 		"LISTEN=127.0.0.1:8080 TRUSTED_PROXIES=10.0.0.7/32,127.0.0.0/8": "", "LISTEN=:8080 TRUSTED_PROXIES=10.0.0.7/32": "",
 		"AUDIT_FILE=/nonexistent/audit.log": "the folder /nonexistent does not exist", "AUDIT_FILE=" + t.TempDir() + "/audit.log": "",
 		"GEOIP_FILE=" + places(oldPlaces-time.Hour): "", "GEOIP_FILE=" + places(oldPlaces+time.Hour): "LOGINHUB_GEOIP_FILE: the database was made on",
-		"CLIENTS=" + writeClients(t, "clients: [{id: a}]"):                              "client a: it has no origins",
-		"CLIENTS=" + writeClients(t, "clients: [{id: a, grants: [device_code]}]"):       "",
-		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['https://a.test']}]"): "",
+		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['http://a.test'], token_encryption: require}]"):         "browsers make no key at http://a.test",
+		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['http://localhost:3000'], token_encryption: require}]"): "",
+		"CLIENTS=" + writeClients(t, "clients: [{id: a}]"):                                                                "client a: it has no origins",
+		"CLIENTS=" + writeClients(t, "clients: [{id: a, grants: [device_code]}]"):                                         "",
+		"CLIENTS=" + writeClients(t, "clients: [{id: a, origins: ['https://a.test']}]"):                                   "",
 	} {
 		all := strings.Join(mustParseSettings(t, strings.Fields(setting)...).warnings(time.Now()), "\n")
 		if (wantText == "") != (all == "") || !strings.Contains(all, wantText) {
