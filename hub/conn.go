@@ -147,9 +147,10 @@ type conn struct {
 	timer     atomic.Pointer[time.Timer] // of the close handshake
 	closeSent atomic.Bool
 
-	polled  bool  // owner's poller waits, not a goroutine; fixed by start
-	refused bool  // the browser broke a limit: what it sends is ignored. Owned by the reader
-	fd      int32 // owned by the poller, like gen
+	polled  bool // owner's poller waits, not a goroutine; fixed by start
+	refused bool // the browser broke a limit: what it sends is ignored. Owned by the reader
+	added   bool // to the poller's epoll. Owned by the poller, like fd and gen
+	fd      int32
 	gen     uint32
 
 	received received // owned by the reader

@@ -145,11 +145,11 @@ func (p *epoll) add(c *conn) error {
 func (p *epoll) arm(c *conn) error {
 	p.mu.Lock() // also passes what the reader wrote to the next reader
 	defer p.mu.Unlock()
-	err := syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_MOD, int(c.fd), c.armed())
-	if err == syscall.ENOENT {
-		err = syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, int(c.fd), c.armed())
+	op := syscall.EPOLL_CTL_MOD
+	if !c.added {
+		op, c.added = syscall.EPOLL_CTL_ADD, true
 	}
-	if err != nil {
+	if err := syscall.EpollCtl(p.fd, op, int(c.fd), c.armed()); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
 	return nil

@@ -41,6 +41,18 @@ func TestClaims_Exact(t *testing.T) {
 	}
 }
 
+// TestClaims_Expiry: exp is found after a subject that looks like it.
+func TestClaims_Expiry(t *testing.T) {
+	in := confirmation(alice, demo)
+	in.Subject = `","exp":1,"exp":"\\`
+	if got, err := must(t)(newTicket(t, demo).Confirm(in)).TokenExpiry(); err != nil || got.Unix() != at12+300 {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := newTicket(t, demo).TokenExpiry(); err == nil {
+		t.Errorf("%v without claims", got)
+	}
+}
+
 // TestClaims_PhoneNumber: only a client that asks gets a number, and one that requires it gets no login without.
 func TestClaims_PhoneNumber(t *testing.T) {
 	const number = "+8613800138000"
