@@ -11,7 +11,8 @@
 //     node dies in between, another one reads the ticket (Notifier.Resolve).
 //   - Notifier.Suspicious puts an event about a call that changed nothing.
 //   - The outbox delivers each queue by its outbox.Destination, which Notifier.Reload sets:
-//     "client:ID" by webhook; "notice:PROVIDER" is for the messages of apps.
+//     "client:ID" by webhook; "notice:PROVIDER" is for the messages of apps, "logout:ID" for
+//     the logout tokens of package oidc (Notifier.Put).
 //
 // A new kind of message is a Source, which makes a message with NewMessage, and an
 // outbox.Destination, which reads the body with Body.
