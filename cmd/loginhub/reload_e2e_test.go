@@ -29,7 +29,7 @@ func replaceFile(t *testing.T, path, text string) {
 // waitLog waits until the node has logged the text that many times.
 func waitLog(t *testing.T, n *hubtest.Node, times int, text string) {
 	t.Helper()
-	hubtest.Eventually(t, 60*time.Second, "the log has "+text, func() bool { return strings.Count(n.Log(), text) >= times })
+	hubtest.Eventually(t, 20*time.Second, "the log has "+text, func() bool { return strings.Count(n.Log(), text) >= times })
 }
 
 // sendSIGHUP sends SIGHUP.

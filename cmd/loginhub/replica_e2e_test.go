@@ -14,7 +14,7 @@ import (
 // returns all. Lines are written later than the answer.
 func auditLines(t *testing.T, event string, atLeast int, nodes ...*hubtest.Node) (lines []map[string]any) {
 	t.Helper()
-	hubtest.Eventually(t, 60*time.Second, fmt.Sprintf("%d audit lines of %s", atLeast, event), func() bool {
+	hubtest.Eventually(t, 20*time.Second, fmt.Sprintf("%d audit lines of %s", atLeast, event), func() bool {
 		lines = nil
 		for _, n := range nodes {
 			for text := range strings.Lines(n.Log()) {
