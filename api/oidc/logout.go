@@ -129,7 +129,7 @@ func (h *tokenEndpoints) endLogin(ctx context.Context, site *client.Client, hint
 	if err := h.endSession(ctx, site, hint.Session); err != nil {
 		return err
 	}
-	name := "logout-sent:" + hint.Session
+	name := "logout-put:" + hint.Session
 	if sent, err := h.states.Load(ctx, name); err != nil || sent != nil || site.BackchannelLogoutURI == "" {
 		return err
 	}
