@@ -124,7 +124,7 @@ func TestDiscovery_Retried(t *testing.T) {
 	t.Parallel()
 	s, p, _ := open(t, nil)
 	s.Fail(document, providertest.Fault{Status: 502}, providertest.Fault{Hang: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	start := time.Now()
 	for range time.Tick(50 * time.Millisecond) {

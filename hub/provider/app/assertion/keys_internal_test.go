@@ -38,7 +38,7 @@ func newSlowBackend(t *testing.T) (k *keys, fetches *atomic.Int32, release func(
 
 func withTimeout(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -71,7 +71,7 @@ func TestKeys_KnownKeyNotDelayed(t *testing.T) {
 		}
 		stranger <- len(found)
 	}()
-	for deadline := time.Now().Add(20 * time.Second); fetches.Load() < 2; {
+	for deadline := time.Now().Add(time.Minute); fetches.Load() < 2; {
 		if time.Now().After(deadline) {
 			t.Fatal("the unknown kid causes no fetch")
 		}
