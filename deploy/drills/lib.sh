@@ -34,10 +34,10 @@ runbook() {
 # alert NAME waits until the expression of the alert has been true for Prometheus, over
 # until it is not.
 alert() {
-    within 40 raised "$1"
+    within 90 raised "$1"
     say "alert $1"
 }
-over() { within 40 silent "$1"; }
+over() { within 90 silent "$1"; }
 query() { curl -sSfG --data-urlencode "query=$1" "$PROMETHEUS/api/v1/query"; }
 raised() { query "count_over_time(ALERTS{alertname=\"$1\"}[5m])" | grep '"value"'; }
 silent() { query "ALERTS{alertname=\"$1\"}" | grep '"result":\[\]'; }
@@ -87,7 +87,7 @@ healthy() {
     for node in $NODES; do
         on "$node"
         within 30 loginhub health --ready
-        within 10 log_in # a switch or another master may take seconds
+        within 30 log_in # a switch or another master may take seconds
     done
     on 1
     say "healthy"
