@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -42,6 +43,21 @@ func Build() (program string, remove func(), err error) {
 	}
 	return program, func() { os.RemoveAll(dir) }, nil
 }
+
+// readSources lists the module's folders, because another process builds the program. Go
+// then repeats a test whose program has changed, and does not take its result from the cache.
+var readSources = sync.OnceFunc(func() {
+	root := ".."
+	for _, err := os.Stat(root + "/go.mod"); err != nil; _, err = os.Stat(root + "/go.mod") {
+		root += "/.."
+	}
+	filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && (d.Name() == "node_modules" || d.Name() == ".git") && d.IsDir() {
+			return filepath.SkipDir
+		}
+		return err
+	})
+})
 
 // Node is a hub process.
 type Node struct {
@@ -110,6 +126,7 @@ func (n *Node) start(t testing.TB, program string, settings []string) {
 			n.Admin = "http://" + addr
 		}
 	}
+	readSources()
 	addr := "127.0.0.1:" + FreePort(t)
 	n.URL = "http://" + addr
 	n.run(t, environment(append([]string{"LISTEN=" + addr}, settings...)), program)
