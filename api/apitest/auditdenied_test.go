@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"loginhub/hub"
+	"loginhub/hub/client"
 	"loginhub/hub/hubtest"
 )
 
@@ -108,27 +109,32 @@ func (a *fullAudit) Write(line slog.Record, held bool) {
 }
 
 func TestAudit_RequiredAnswersOverloaded(t *testing.T) {
-	t.Parallel()
-	audit := &fullAudit{}
-	s := start(t, options{api: trustLocalProxy,
-		hub: func(c *hub.Config) { audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), audit, true }})
-	p, q := s.createTicket(t, nil), s.createTicket(t, nil)
-	s.phone("ann").mustDo(t, p, "scan")
-	s.phone("eve").mustDo(t, q, "confirm")
-	audit.full.Store(true)
-	refusals := map[string]*answer{"make": s.ask(t, "POST", ticketsPath, nil), "ack": q.ack(t, 2), "cancel": q.cancel(t)}
-	for _, action := range []string{"scan", "confirm", "reject"} {
-		refusals[action] = s.phone("ann").do(t, p, action)
-	}
-	for what, a := range refusals {
-		a.problem(t, 503, "overloaded")
-		if a.header.Get("Retry-After") != "2" {
-			t.Errorf("%s: Retry-After %q", what, a.header.Get("Retry-After"))
+	audit, site := &fullAudit{}, demo()
+	site.Secret = hashOf(rpSecret)
+	o := options{clients: []*client.Client{site}, api: trustLocalProxy,
+		hub: func(c *hub.Config) { audit.Handler, c.Audit, c.AuditRequired = c.Log.Handler(), audit, true }}
+	runSynctest(t, o, func(t *testing.T, s *testServer) {
+		p, q := s.createTicket(t, nil), s.createTicket(t, nil)
+		s.phone("ann").mustDo(t, p, "scan")
+		s.phone("eve").mustDo(t, q, "confirm")
+		audit.full.Store(true)
+		refusals := map[string]*answer{"make": s.ask(t, "POST", ticketsPath, nil), "ack": q.ack(t, 2), "cancel": q.cancel(t), "exchange": s.redeemCode(t, "demo", q.id+"."+q.secret)}
+		for _, action := range []string{"scan", "confirm", "reject", "dispute"} {
+			refusals[action] = s.phone("ann").do(t, p, action)
 		}
-	}
-	p.requireState(t, "scanned", 2) // nothing has changed, and views are still served
-	audit.full.Store(false)
-	s.phone("ann").mustDo(t, p, "confirm")
+		for what, a := range refusals {
+			a.problem(t, 503, "overloaded")
+			if a.header.Get("Retry-After") != "2" {
+				t.Errorf("%s: Retry-After %q", what, a.header.Get("Retry-After"))
+			}
+		}
+		p.requireState(t, "scanned", 2) // nothing has changed, and views are still served
+		audit.full.Store(false)
+		s.phone("ann").mustDo(t, p, "confirm")
+		audit.full.Store(true)
+		advance(time.Minute + time.Millisecond) // the end of the ticket must be audited
+		s.ask(t, "POST", p.path("remember"), nil, p.bearer()...).problem(t, 503, "overloaded")
+	})
 }
 
 func TestAudit_RequiredEndsWebsiteLogin(t *testing.T) {

@@ -86,7 +86,7 @@ func TestBody_MediaTypeEveryEndpoint(t *testing.T) {
 	t.Parallel()
 	s := start(t, options{})
 	p := s.createTicket(t, nil)
-	for _, path := range []string{ticketsPath, p.path("ack"), p.path("cancel"), p.path("scan"), p.path("confirm"), p.path("reject")} {
+	for _, path := range []string{ticketsPath, p.path("ack"), p.path("cancel"), p.path("remember"), p.path("scan"), p.path("confirm"), p.path("reject"), p.path("dispute"), exchangePath} {
 		s.ask(t, "POST", path, "{}", "Content-Type", "text/plain").problem(t, 415, "unsupported_media_type")
 		s.ask(t, "POST", path, bodyOfSize(16<<10+1)).problem(t, 413, "too_large")
 		s.ask(t, "POST", path, "{").problem(t, 400, "invalid_request")

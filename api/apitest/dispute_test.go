@@ -3,11 +3,13 @@ package apitest_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"loginhub/hub/client"
+	"loginhub/hub/provider"
 	"loginhub/hub/ticket"
 )
 
@@ -21,7 +23,7 @@ func startDisputes(t *testing.T) (s *openIDSite, logouts chan string) {
 	notice := &client.LoginNotice{TemplateID: "t"}
 	app := client.Client{ID: "app", Secret: hashOf(rpSecret), RedirectURIs: []string{rpCallback}, Grants: []string{client.GrantCode, client.GrantRefresh}, OfflineAccess: true,
 		IDTokenAlg: client.AlgES256, LoginNotice: notice, BackchannelLogoutURI: site.URL}
-	s = startOpenID(t, options{clients: []*client.Client{&app, {ID: "plain", LoginNotice: notice},
+	s = startOpenID(t, options{providers: map[string]provider.Exchanger{"sandbox": sandboxProvider(), "wechat": errorProvider()}, clients: []*client.Client{&app, {ID: "plain", LoginNotice: notice},
 		{ID: "code", LoginNotice: notice, Delivery: client.DeliveryCode, Secret: hashOf(rpSecret)}}})
 	t.Cleanup(s.server.Close)
 	return s, logouts
@@ -45,6 +47,10 @@ func TestDispute_Ticket(t *testing.T) {
 	ann.mustDo(t, p, "confirm")
 	ann.do(t, s.confirmed(t, "demo"), "dispute").problem(t, 404, "ticket_not_found") // a client without messages
 	s.phone("bob").do(t, p, "dispute").problem(t, 409, "ticket_closed")
+	for name, code := range map[string]string{"blocked": "403 user_blocked", "incomplete": "403 identity_incomplete", "misconfigured": "502 provider_misconfigured", "unavailable": "503 provider_unavailable"} {
+		status, _ := strconv.Atoi(code[:3])
+		(&phone{s.testServer, "wechat", name}).do(t, p, "dispute").problem(t, status, code[4:])
+	}
 	used := ann.body()
 	s.ask(t, "POST", s.confirmed(t, "plain").path("dispute"), used).ok(t, 200)
 	s.ask(t, "POST", p.path("dispute"), used).problem(t, 422, "code_invalid")
@@ -130,5 +136,5 @@ func TestDispute_Exchange(t *testing.T) {
 	code := p.view(t)["code"]
 	p.ack(t, 2).noContent(t)
 	s.phone("ann").mustDo(t, p, "dispute")
-	s.ask(t, "POST", "/api/login/exchange", map[string]any{"code": code}, basic("code", rpSecret)...).problem(t, 409, "ticket_closed")
+	s.redeemCode(t, "code", code).problem(t, 409, "ticket_closed")
 }

@@ -113,6 +113,7 @@ func (s *openIDSite) checkUserInfo(t *testing.T, own, thief dpopKey, token strin
 			t.Errorf("HEAD with a proof of %s: %d", method, a.status)
 		}
 	}
+	s.post(t, path, nil, "Authorization", "DPoP "+token).requireOAuth(t, "posted without a proof", 401, "invalid_dpop_proof")
 	s.post(t, path, url.Values{"access_token": {token}}).requireOAuth(t, "in a form", 401, "invalid_token")
 	s.post(t, path, url.Values{"access_token": {token}}, own.prove(t, "POST", path, token)...).requireOAuth(t, "twice", 400, "invalid_request")
 	a, err := s.send(s.stepContext(t), "GET", path, nil)

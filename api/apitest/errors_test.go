@@ -129,8 +129,9 @@ func TestErrors_InternalErrorID(t *testing.T) {
 
 func TestErrors_StoreUnavailable(t *testing.T) {
 	t.Parallel()
-	o := options{redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", unready: true}
-	s := start(t, o)
+	site := demo()
+	site.Secret = hashOf(rpSecret)
+	s := start(t, options{clients: []*client.Client{site}, redis: "redis://127.0.0.1:" + hubtest.FreePort(t) + "/0", unready: true})
 	id, secret := unknownTicket()
 	p := &browser{s: s, id: id, secret: secret}
 	ws := handshake("Sec-WebSocket-Protocol", "loginhub.v1, loginhub.secret."+secret)
@@ -140,6 +141,8 @@ func TestErrors_StoreUnavailable(t *testing.T) {
 		"poll without wait": func() *answer { return p.poll(t, "wait=0") },
 		"ack":               func() *answer { return p.ack(t, 3) },
 		"cancel":            func() *answer { return p.cancel(t) },
+		"remember":          func() *answer { return s.ask(t, "POST", p.path("remember"), nil, p.bearer()...) },
+		"exchange":          func() *answer { return s.redeemCode(t, "demo", id+"."+secret) },
 		"socket":            func() *answer { return s.ask(t, "GET", p.path("ws"), nil, ws...) },
 		"scan":              func() *answer { return s.phone("ann").do(t, p, "scan") },
 		"confirm":           func() *answer { return s.phone("ann").do(t, p, "confirm") },

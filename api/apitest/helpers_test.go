@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"loginhub/api/apitest"
 	"loginhub/hub/hubtest"
 	"loginhub/hub/provider"
 )
@@ -93,6 +94,9 @@ func (p *browser) dial(t testing.TB, headers ...string) *wsConn {
 	socket, err := hubtest.DialSocket(p.s.stepContext(t), p.s.client, p.s.url+p.path("ws"), []string{"loginhub.v1", "loginhub.secret." + p.secret}, headers...)
 	must(t, err)
 	t.Cleanup(func() { socket.Conn.CloseNow() })
+	if err := contract.Check(apitest.Exchange{Method: "GET", Path: p.path("ws"), Status: socket.HTTP.StatusCode, Header: socket.HTTP.Header}); err != nil {
+		t.Error(err) // the hub writes this answer to the connection, so the middleware does not see it
+	}
 	if socket.Conn.Subprotocol() != "loginhub.v1" {
 		t.Errorf("subprotocol %q", socket.Conn.Subprotocol())
 	}

@@ -27,12 +27,14 @@ func withKillSwitch(redis string) options {
 // TestKillSwitch_OpenID: while a client is off, its codes are neither redeemed nor spent.
 func TestKillSwitch_OpenID(t *testing.T) {
 	t.Parallel()
-	s := startOpenID(t, options{hub: func(c *hub.Config) {
-		c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"rp", "cli"}
+	byCode := &client.Client{ID: "code", Delivery: client.DeliveryCode, Secret: hashOf(rpSecret)}
+	s := startOpenID(t, options{clients: []*client.Client{byCode}, hub: func(c *hub.Config) {
+		c.KillSwitches, c.Reloadable.Clients = c.Store.(*redisstore.Store), []string{"rp", "cli", "code"}
 	}})
 	hubtest.Eventually(t, stepTimeout, "the switches are read", func() bool { return s.hub.CheckEnabled("rp") == nil })
 	d, form := s.newDevice(t, "cli"), codeForm(s.login(t).Get("code"))
 	s.phone("alice").mustDo(t, d.page(), "confirm")
+	code := s.confirmed(t, "code").view(t)["code"]
 	for _, on := range []bool{false, true} {
 		must(t, s.hub.SetEnabled(s.stepContext(t), "rp", on, operator))
 		must(t, s.hub.SetEnabled(s.stepContext(t), "cli", on, operator))
@@ -42,6 +44,12 @@ func TestKillSwitch_OpenID(t *testing.T) {
 			} else {
 				a.requireOAuth(t, what, 403, "access_denied")
 			}
+		}
+		must(t, s.hub.SetEnabled(s.stepContext(t), "code", on, operator))
+		if a := s.redeemCode(t, "code", code); on {
+			a.ok(t, http.StatusOK)
+		} else {
+			a.problem(t, 403, "login_disabled")
 		}
 	}
 }

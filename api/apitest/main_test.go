@@ -37,9 +37,10 @@ func TestMain(m *testing.M) {
 
 // Values that all tests use.
 const (
-	public      = "https://login.example.com"
-	site        = "https://www.example.com" // the only origin of the client demo
-	ticketsPath = "/api/login/tickets"
+	public       = "https://login.example.com"
+	site         = "https://www.example.com" // the only origin of the client demo
+	ticketsPath  = "/api/login/tickets"
+	exchangePath = "/api/login/exchange"
 )
 
 // stepTimeout bounds one step of a test. A passing step takes far less.

@@ -101,3 +101,37 @@ func TestToken_SameBytesUntilAck(t *testing.T) {
 	s.phone("ann").mustDo(t, p, "confirm")
 	fields(t, p.requireState(t, "consumed", 3), "ticket", "state", "seq")
 }
+
+// redeemCode exchanges a code of the client as its site does.
+func (s *testServer) redeemCode(t *testing.T, client string, code any) *answer {
+	t.Helper()
+	return s.ask(t, "POST", exchangePath, map[string]any{"code": code}, basic(client, rpSecret)...)
+}
+
+// TestToken_AfterExpiry: the site can exchange the code a minute longer than the hub's page can remember.
+func TestToken_AfterExpiry(t *testing.T) {
+	site := demo()
+	site.AutoMatching, site.Delivery, site.Secret = true, client.DeliveryCode, hashOf(rpSecret)
+	runSynctest(t, options{clients: []*client.Client{site}}, func(t *testing.T, s *testServer) {
+		var pages [2]*browser
+		var codes [2]any
+		for i := range pages {
+			p := s.createTicket(t, nil)
+			s.phone("ann").mustDo(t, p, "scan")
+			s.phone("ann").mustDo(t, p, "confirm", "match", p.view(t)["match_code"])
+			pages[i], codes[i] = p, p.view(t)["code"]
+		}
+		remember := func() *answer {
+			return s.ask(t, "POST", pages[0].path("remember"), nil, append(pages[0].bearer(), "Origin", public)...)
+		}
+		s.ask(t, "POST", exchangePath, map[string]any{"code": codes[0]}, basic("demo", "x")...).problem(t, 401, "invalid_secret")
+		advance(time.Minute + time.Millisecond)
+		remember().problem(t, 410, "ticket_expired")
+		verifyToken(t, s, s.redeemCode(t, "demo", codes[0]).ok(t, 200)["token"])
+		advance(time.Minute)
+		s.redeemCode(t, "demo", codes[1]).problem(t, 410, "ticket_expired")
+		advance(2 * time.Minute)
+		remember().problem(t, 404, "ticket_not_found")
+		s.redeemCode(t, "demo", codes[1]).problem(t, 404, "ticket_not_found")
+	})
+}
