@@ -42,7 +42,7 @@ export function binary(variable, pkg) {
  */
 export async function freePort() {
   for (;;) {
-    const port = 10000 + randomInt(22000)
+    const port = 11000 + randomInt(21000) // browsers and fetch refuse some ports up to 10080
     const sign = createSocket('udp4').unref()
     const server = createServer()
     try {

@@ -204,7 +204,7 @@ func (r *Redis) Subscribe(t testing.TB) (stop func() []*redis.Message) {
 func FreePort(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		port := strconv.Itoa(10000 + rand.IntN(22000))
+		port := strconv.Itoa(11000 + rand.IntN(21000)) // browsers and fetch refuse some ports up to 10080
 		// The UDP port of the same number reserves the port, also against tests of other
 		// packages and while its server is down. Nothing here uses UDP.
 		sign, err := net.ListenPacket("udp", "127.0.0.1:"+port)
