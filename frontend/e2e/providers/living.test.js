@@ -17,8 +17,11 @@ const readCodes = (files) => execFileSync(binary('READQR_BIN', './api/apitest/re
 
 const frameOf = (url) => Number(new URL(url).searchParams.get('f').split('.')[0])
 
-// The first code is drawn: the link beside the page has its frame.
-const drawn = () => /f=\d/.test(document.getElementById('phone').href)
+// The first code is drawn, of another ticket than before: the link beside the page has its frame.
+function drawn(before) {
+  const { href } = document.getElementById('phone')
+  return /f=\d/.test(href) && !(before && href.includes(before))
+}
 
 /** Reads the code on the login page. */
 async function readCode(page) {
@@ -167,6 +170,6 @@ browserTest('living code: a phone that starts six times slower logs in, by the c
   await phone.click('#reject')
   await inState(page, 'rejected')
   await page.click('#again')
-  await page.waitForFunction(drawn)
+  await page.waitForFunction(drawn, new URL(read).pathname.split('/').pop())
   await logIn(await visit(await page.getAttribute('#phone', 'href'), PHONE), page, 'Ann')
 })
