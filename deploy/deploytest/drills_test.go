@@ -43,7 +43,7 @@ func TestDrill_Scripts(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", wechat, "loginhub/wechat/wechattest/server").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	slots := make(chan struct{}, 6) // each has two nodes, Redis and Prometheus
+	slots := make(chan struct{}, 4) // each has two nodes, Redis and Prometheus
 	for path := range drills(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".sh"), func(t *testing.T) {
 			t.Parallel()
