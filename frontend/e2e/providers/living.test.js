@@ -95,9 +95,8 @@ for (const [url, selector] of [['/?client_id=demo&lang=en', '#qr + canvas'], ['w
       for (const [i, at] of draws.slice(1).entries()) assert.ok(at - draws[i] > 334, `${at - draws[i]} ms after ${i}`)
       assert.ok((draws.at(-1) - draws[0]) / (draws.length - 1) > least * 700, `${draws}`)
       assert.deepEqual([await page.evaluate('renamed'), await code.getAttribute('role'), await code.getAttribute('aria-label')], [0, 'img', 'QR code to log in'])
-      const { x, y, width: edge } = await code.boundingBox()
       const file = join(tempDir('living'), 'code.png')
-      await page.screenshot({ path: file, clip: { x: x - 4, y: y - 4, width: edge + 8, height: edge + 8 } })
+      await code.screenshot({ path: file }) // without what is beside it, where the reader misses one code in some hundred
       assert.match(readCodes([file])[0], /\/s\/[\w-]{22}\?f=\d+\.[\w-]{11}$/)
     })
   }
